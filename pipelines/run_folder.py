@@ -1,0 +1,195 @@
+"""A RUN folder: what scoring writes and what exports, evaluation and the dashboard read.
+
+::
+
+    RUN/
+      run.json                                   provenance of the whole run
+      status.jsonl                               one line per recording: done or quarantined
+      reviews.sqlite                             what people decided (see pipelines.store)
+      recordings/<recording_id>/windows.parquet  one row a window
+      recordings/<recording_id>/segments.parquet one row a flagged segment
+      recordings/<recording_id>/features.parquet the features behind each window, for audit
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import RunError
+
+WINDOW_SCHEMA = pa.schema(
+    [
+        pa.field("recording_id", pa.string(), nullable=False),
+        pa.field("patient_id", pa.string(), nullable=False),
+        pa.field("window_index", pa.int64(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("stop_s", pa.float64(), nullable=False),
+        pa.field("center_s", pa.float64(), nullable=False),
+        pa.field("log_prob", pa.float64(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),
+        pa.field("flagged", pa.bool_(), nullable=False),
+        pa.field("scorable", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("top_features", pa.list_(pa.string()), nullable=False),
+        pa.field("top_channel", pa.string()),
+    ]
+)
+"""Columns of ``windows.parquet``. Not scorable: log_prob, score, p_value are NaN."""
+
+SEGMENT_SCHEMA = pa.schema(
+    [
+        pa.field("recording_id", pa.string(), nullable=False),
+        pa.field("patient_id", pa.string(), nullable=False),
+        pa.field("segment_id", pa.string(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("stop_s", pa.float64(), nullable=False),
+        pa.field("n_windows", pa.int64(), nullable=False),
+        pa.field("peak_score", pa.float64(), nullable=False),
+        pa.field("min_p_value", pa.float64(), nullable=False),
+        pa.field("description", pa.string(), nullable=False),
+        pa.field("top_features", pa.list_(pa.string()), nullable=False),
+        pa.field("top_channel", pa.string()),
+    ]
+)
+"""Columns of ``segments.parquet``."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Read access to a run, and atomic writes into it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder; it need not exist before the first write.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open an existing run; raise :class:`RunError` if `path` is none."""
+        run = cls(Path(path).resolve())
+        if not run.manifest_path.is_file():
+            raise RunError(
+                f"{path} is not a run folder (no run.json); make one with "
+                "'rarewave score MODEL INPUT --out RUN'"
+            )
+        return run
+
+    @property
+    def manifest_path(self) -> Path:
+        """Path of ``run.json``."""
+        return self.path / "run.json"
+
+    @property
+    def reviews_path(self) -> Path:
+        """Path of ``reviews.sqlite``."""
+        return self.path / "reviews.sqlite"
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the parsed ``run.json``."""
+        try:
+            manifest: dict[str, Any] = json.loads(self.manifest_path.read_text("utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise RunError(
+                f"cannot read {self.manifest_path.name}: {error}; score again into a new folder"
+            ) from error
+        return manifest
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return the last status line of each recording, in order of first appearance.
+
+        A line has ``recording_id``, ``state`` ("done" or "quarantined") and ``reason``; a done one
+        also ``n_windows``, ``n_flagged``, ``n_segments``, ``n_not_scorable``, ``duration_s``.
+        """
+        path = self.path / "status.jsonl"
+        if not path.is_file():
+            return []
+        latest: dict[str, dict[str, Any]] = {}
+        for line in path.read_text("utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:  # a line cut short by a crash: the recording is redone
+                continue
+            latest[entry["recording_id"]] = entry
+        return list(latest.values())
+
+    def append_status(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to ``status.jsonl`` and flush it to disk."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "status.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(entry)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def recording_ids(self) -> list[str]:
+        """Return the scored recordings, in order of name."""
+        folder = self.path / "recordings"
+        return sorted(p.parent.name for p in folder.glob("*/segments.parquet"))
+
+    def recording_folder(self, recording_id: str) -> Path:
+        """Return the folder that holds one recording's tables."""
+        return self.path / "recordings" / recording_id
+
+    def windows(self, recording_id: str) -> pd.DataFrame:
+        """Return ``windows.parquet`` of one recording."""
+        return self._table(recording_id, "windows")
+
+    def segments(self, recording_id: str) -> pd.DataFrame:
+        """Return ``segments.parquet`` of one recording."""
+        return self._table(recording_id, "segments")
+
+    def features(self, recording_id: str) -> pd.DataFrame:
+        """Return ``features.parquet``: one row a window, one column a feature, by window_index."""
+        return self._table(recording_id, "features")
+
+    def source(self, recording_id: str) -> Path:
+        """Return the path of the recording that was scored."""
+        for entry in self.manifest()["inputs"]:
+            if entry["recording_id"] == recording_id:
+                return Path(entry["path"])
+        raise RunError(f"recording {recording_id!r} is not in this run's run.json")
+
+    def _table(self, recording_id: str, name: str) -> pd.DataFrame:
+        path = self.recording_folder(recording_id) / f"{name}.parquet"
+        if not path.is_file():
+            raise RunError(f"recording {recording_id!r} has no {path.name} in {self.path.name}")
+        return pd.read_parquet(path)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary name beside `path`, flush it to disk and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as readable JSON, atomically."""
+    write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write an Arrow table as Parquet, atomically."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomically(path, sink.getvalue().to_pybytes())
