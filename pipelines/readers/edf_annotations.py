@@ -1,0 +1,99 @@
+r"""Time-stamped annotation lists (TALs) of EDF+ and BDF+, and the pieces they imply.
+
+A TAL is ``onset[\x15duration]\x14text\x14text\x14\x00``. The first one of every data record has an
+empty text and says when the record starts, which is all that tells a gap in EDF+D.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pipelines.channel_names import printable
+from pipelines.errors import RecordingError
+from pipelines.recording import Annotation, Piece
+
+_STAMP = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTexts:
+    """What the annotation signals of one data record hold.
+
+    Attributes
+    ----------
+    start_s : float or None
+        When the record starts, in seconds after the header's start time; None if not stated.
+    annotations : tuple of Annotation
+        Onsets in seconds after the header's start time.
+    """
+
+    start_s: float | None
+    annotations: tuple[Annotation, ...]
+
+
+def parse_record(blocks: list[bytes]) -> RecordTexts:
+    """Parse the bytes of each annotation signal of one data record; damaged lists are skipped."""
+    start_s: float | None = None
+    found: list[Annotation] = []
+    for number, block in enumerate(blocks):
+        for tal in block.split(b"\x00"):
+            stamp, separator, texts = tal.partition(b"\x14")
+            match = _STAMP.match(stamp)
+            if not separator or match is None:
+                continue
+            onset = float(match[1])
+            duration = float(match[2]) if match[2] else 0.0
+            words = texts.split(b"\x14")
+            if number == 0 and start_s is None and words[0] == b"":
+                start_s = onset
+            for word in words:
+                text = printable(word.decode("utf-8", errors="replace"))
+                if text:
+                    found.append(Annotation(onset, duration, text))
+    return RecordTexts(start_s, tuple(found))
+
+
+def pieces_of(
+    starts: list[float | None], record_s: float, tolerance_s: float, file_name: str
+) -> tuple[Piece, ...]:
+    """Join data records into continuous pieces.
+
+    Parameters
+    ----------
+    starts : list of float or None
+        When each data record starts, in seconds; the first one is the clock's zero.
+    record_s : float
+        Duration of a data record in seconds.
+    tolerance_s : float
+        A record that starts within this many seconds of where the piece so far ends continues it.
+    file_name : str
+        For messages.
+
+    Raises
+    ------
+    RecordingError
+        If a record has no start, or starts before the one before it has ended.
+    """
+    pieces: list[Piece] = []
+    first, zero = 0, 0.0
+    for i, start in enumerate(starts):
+        if start is None:
+            raise RecordingError(
+                f"{file_name} is discontinuous (EDF+D) but its data record {i + 1} has no time "
+                "stamp, so its place in time is unknown; export it again"
+            )
+        if i == 0:
+            zero = piece_start = start
+            continue
+        ahead = start - (piece_start + (i - first) * record_s)
+        if ahead < -tolerance_s:
+            raise RecordingError(
+                f"{file_name}: data record {i + 1} starts at {start - zero:.3f} s, before the one "
+                f"before it has ended ({start - zero - ahead:.3f} s); export it again"
+            )
+        if ahead > tolerance_s:
+            pieces.append(Piece(piece_start - zero, (i - first) * record_s, first * record_s))
+            first, piece_start = i, start
+    pieces.append(Piece(piece_start - zero, (len(starts) - first) * record_s, first * record_s))
+    return tuple(pieces)
