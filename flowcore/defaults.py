@@ -1,0 +1,67 @@
+"""One default for every data set: the recipe that the shape of the data calls for."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+from flowcore.diffusion import geometric_schedule
+from flowcore.errors import ParameterError
+from flowcore.fitting import Recipe
+from flowcore.interpolants import interpolant
+from flowcore.lfm import LocalFlowMatching
+from flowcore.ode import Solver
+from flowcore.training import Training
+
+
+class Parameters(Protocol):
+    """The constructor parameters of the estimator that shape a recipe."""
+
+    method: str
+    n_blocks: int
+    refine: bool
+    hidden: int | None
+    gamma: float
+    ratio: float
+    interpolant: str
+    max_steps: int | None
+    solver_steps: int
+
+
+def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
+    """Resolve the estimator's parameters for `n` rows of width `d`.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is unknown or out of range.
+    """
+    p = parameters
+    for name in ("n_blocks", "hidden", "max_steps", "solver_steps"):
+        value = getattr(p, name)
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ParameterError(f"{name}={value!r} must be a whole number of at least 1")
+    n_blocks = 1 if p.method == "fm" else p.n_blocks
+    gammas = (math.inf,) if p.method == "fm" else geometric_schedule(p.gamma, p.ratio, n_blocks)
+    coupling = "independent" if p.method == "fm" else "dependent"
+    steps = p.max_steps or _steps(n)
+    refining = Training(
+        steps=max(1, steps // 3), batch_size=256, learning_rate=1e-3, evaluate_every=25
+    )
+    return Recipe(
+        method=p.method,
+        hidden=p.hidden or _width(n, d),
+        n_blocks=n_blocks,
+        matching=LocalFlowMatching(gammas, interpolant(p.interpolant), coupling),
+        training=Training(steps=steps),
+        refine_training=refining if p.refine else None,
+        solver=Solver("rk4", p.solver_steps),
+    )
+
+
+def _steps(n: int) -> int:
+    return 600 if n < 2_000 else 1_500
+
+
+def _width(n: int, d: int) -> int:
+    return 64 if n < 5_000 and d <= 64 else 128

@@ -1,0 +1,177 @@
+"""From raw rows to a fitted chain: split, preprocess, match, refine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from flowcore import jko, lfm
+from flowcore.block import Block
+from flowcore.chain import FlowChain
+from flowcore.errors import DataError, ParameterError
+from flowcore.ode import Solver
+from flowcore.preprocessing import fit_steps
+from flowcore.refine import Refinement, refine
+from flowcore.training import Outcome, Progress, Training
+from flowcore.velocity import TanhField
+
+METHODS = ("lfm", "jko", "fm")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a chain is fitted, resolved for one data set.
+
+    Attributes
+    ----------
+    method : str
+        ``"lfm"``, ``"jko"`` or ``"fm"``.
+    hidden : int
+        Width of the velocity fields.
+    matching : LocalFlowMatching
+        For lfm and fm; its schedule fixes the number of blocks.
+    proximal : ProximalSteps
+        For jko.
+    n_blocks : int
+    training, refine_training : Training
+        Per block, and of the joint refinement (None: no refinement).
+    refinement : Refinement
+    solver : Solver
+    held_out : float
+        Part of the rows, or of the groups, kept for early stopping.
+    """
+
+    method: str
+    hidden: int
+    n_blocks: int
+    matching: lfm.LocalFlowMatching
+    training: Training
+    refine_training: Training | None
+    solver: Solver
+    held_out: float = 0.2
+    proximal: jko.ProximalSteps = field(default_factory=jko.ProximalSteps)
+    refinement: Refinement = field(default_factory=Refinement)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ParameterError(f"method={self.method!r} is unknown; choose from {METHODS}")
+
+
+@dataclass(frozen=True)
+class FittedChain:
+    """A chain with the split it was fitted on.
+
+    Attributes
+    ----------
+    chain : FlowChain
+    train, held_out : Tensor of int
+        Row indices.
+    outcomes : list of Outcome
+        One per block, then one for the refinement if there was any.
+    """
+
+    chain: FlowChain
+    train: Tensor
+    held_out: Tensor
+    outcomes: list[Outcome]
+
+
+def fit_chain(
+    x: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+    *,
+    context: Tensor | None = None,
+    groups: Tensor | None = None,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+) -> FittedChain:
+    """Fit a chain to finite rows.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Raw rows, float64, on the CPU.
+    recipe : Recipe
+    generator : torch.Generator
+        On the CPU; the only source of randomness.
+    context : Tensor of shape (n, context_dim), optional
+        Standardised context.
+    groups : Tensor of int of shape (n,), optional
+        Rows of one group (a patient) are held out together.
+    device : torch.device, optional
+    progress : callable, optional
+    """
+    device = device or torch.device("cpu")
+    train, held_out = split(len(x), recipe.held_out, generator, groups)
+    steps = fit_steps(x[train])
+    context_dim = 0 if context is None else context.shape[1]
+    blocks = [
+        Block(TanhField(x.shape[1], recipe.hidden, context_dim, generator))
+        for _ in range(recipe.n_blocks)
+    ]
+    chain = FlowChain(x.shape[1], blocks, steps, recipe.solver)
+    rows = _training_rows(chain, x, context, train, held_out, generator, device)
+    chain.to(device)
+    outcomes = _match(chain, rows, recipe, generator, progress)
+    if recipe.refine_training is not None:
+        outcomes.append(
+            refine(chain, rows, recipe.refinement, recipe.refine_training, generator, progress)
+        )
+    return FittedChain(chain, train, held_out, outcomes)
+
+
+def split(
+    n: int, part: float, generator: torch.Generator, groups: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return shuffled (train, held-out) row indices; whole groups where `groups` are given.
+
+    With fewer than ten rows, or one group, everything serves both purposes.
+    """
+    if groups is None:
+        if n < 10:
+            return torch.arange(n), torch.arange(n)
+        order = torch.randperm(n, generator=generator)
+        n_held_out = max(1, round(part * n))
+        return order[n_held_out:], order[:n_held_out]
+    if groups.shape != (n,):
+        raise DataError(f"groups has shape {tuple(groups.shape)}; one label per row: ({n},)")
+    names = groups.unique()
+    if len(names) < 2:
+        return torch.arange(n), torch.arange(n)
+    order = names[torch.randperm(len(names), generator=generator)]
+    chosen = torch.isin(groups, order[: max(1, round(part * len(names)))])
+    return torch.nonzero(~chosen)[:, 0], torch.nonzero(chosen)[:, 0]
+
+
+def _training_rows(
+    chain: FlowChain,
+    x: Tensor,
+    context: Tensor | None,
+    train: Tensor,
+    held_out: Tensor,
+    generator: torch.Generator,
+    device: torch.device,
+) -> lfm.Rows:
+    copies = max(1, min(20, 2000 // len(train)))  # few rows: several draws of the training noise
+    train = train.repeat(copies)
+    return lfm.Rows(
+        chain.train_preprocess(x[train], generator).float().to(device),
+        chain.train_preprocess(x[held_out], generator).float().to(device),
+        None if context is None else context[train].float().to(device),
+        None if context is None else context[held_out].float().to(device),
+    )
+
+
+def _match(
+    chain: FlowChain,
+    rows: lfm.Rows,
+    recipe: Recipe,
+    generator: torch.Generator,
+    progress: Progress | None,
+) -> list[Outcome]:
+    if recipe.method == "jko":
+        return jko.train_chain(chain, rows, recipe.proximal, recipe.training, generator, progress)
+    return lfm.train_chain(chain, rows, recipe.matching, recipe.training, generator, progress)

@@ -1,0 +1,96 @@
+"""Joint refinement of all blocks by exact likelihood, which makes a matched chain a density.
+
+Ours, on the exact divergence of :mod:`flowcore.velocity`; the movement term is that of
+JKO-iFlow (Xu, Cheng and Xie, arXiv 2212.14424).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flowcore.chain import FlowChain
+from flowcore.lfm import Rows
+from flowcore.ode import random_grid
+from flowcore.training import Outcome, Progress, Training, draw, minimise
+
+GRID_TOLERANCE = 0.02
+"""Largest disagreement of the held-out likelihood between two grids, nats per coordinate."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How to refine.
+
+    Attributes
+    ----------
+    movement : float
+        Weight of the movement penalty ``mean sum_n int |v_n|^2 dt``, per coordinate.
+    max_grid_steps : int
+        Training solves with 1 to this many Runge-Kutta steps at random cut points.
+    """
+
+    movement: float = 0.02
+    max_grid_steps: int = 3
+
+
+def refine(
+    chain: FlowChain,
+    rows: Rows,
+    refinement: Refinement,
+    training: Training,
+    generator: torch.Generator,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Train all blocks together on the exact likelihood; keep the better of before and after.
+
+    Better means a higher mean likelihood of ``rows.held_out`` on the chain's own grid. A state
+    whose likelihood differs between that grid and one twice as fine counts as infinitely bad:
+    a discretisation must not be fitted in place of a density.
+    """
+
+    def loss() -> Tensor:
+        x, context = draw(rows.train, rows.train_context, training.batch_size, generator)
+        grid = random_grid(refinement.max_grid_steps, generator)
+        return likelihood_loss(chain, x, context, grid, refinement.movement)
+
+    def held_out_loss() -> float:
+        return guarded_nll(chain, rows.held_out, rows.held_out_context)
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress("refining", done, total)
+
+    return minimise(chain, loss, held_out_loss, training, report)
+
+
+def likelihood_loss(
+    chain: FlowChain,
+    x: Tensor,
+    context: Tensor | None,
+    grid: Sequence[float],
+    movement: float,
+) -> Tensor:
+    """Return the negative log-likelihood plus the movement penalty, both per coordinate."""
+    trace = chain.flow(x, context, grid)
+    loss = -trace.log_prob.mean()
+    for passage in trace.passages:
+        loss = loss + movement * passage.energy.mean()
+    return loss / chain.dim
+
+
+def guarded_nll(chain: FlowChain, x: Tensor, context: Tensor | None = None) -> float:
+    """Return the mean negative log-likelihood on the chain's grid, nats per row.
+
+    ``inf`` where it is not finite or where a grid twice as fine disagrees.
+    """
+    steps = chain.solver.n_steps
+    grids = [[k / n for k in range(n + 1)] for n in (steps, 2 * steps)]
+    with torch.no_grad():
+        own, fine = (-chain.flow(x, context, grid).log_prob.double().mean() for grid in grids)
+    if not torch.isfinite(own) or abs(own - fine) > GRID_TOLERANCE * chain.dim:
+        return float("inf")
+    return own.item()
