@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -78,6 +78,13 @@ class Block(nn.Module):
         velocity = self.field.bind(context).velocity
         (end,) = solver.solve(lambda t, s: (velocity(t, s[0]),), (x,), backward=backward)
         return end
+
+
+class BlockList(nn.ModuleList):
+    """Blocks in order from data to noise."""
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self._modules.values())  # type: ignore[arg-type]
 
 
 def _full_rate(bound: BoundField) -> Rate:

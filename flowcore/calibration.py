@@ -38,8 +38,8 @@ def conformal_p_values(scores: Floats, calibration: Floats) -> Floats:
     ordered = np.sort(_finite(calibration))
     n = len(ordered)
     at_least = n - np.searchsorted(ordered, scores, side="left")
-    p_values: Floats = (1.0 + at_least) / (n + 1.0)
-    return np.where(np.isnan(scores), np.nan, p_values)
+    p_values = (1.0 + at_least) / (n + 1.0)
+    return np.asarray(np.where(np.isnan(scores), np.nan, p_values), dtype=np.float64)
 
 
 def tail_threshold(scores: Floats, rate: float) -> float:

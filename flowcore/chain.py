@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowcore.block import Block, Passage
+from flowcore.block import Block, BlockList, Passage
 from flowcore.ode import Solver
-from flowcore.preprocessing import STEPS, Step, gaussian_log_prob
+from flowcore.preprocessing import STEPS, Step, StepList, gaussian_log_prob
 from flowcore.velocity import build_field
 
 
@@ -76,8 +77,8 @@ class FlowChain(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.steps = nn.ModuleList(steps)
-        self.blocks = nn.ModuleList(blocks)
+        self.steps = StepList(steps)
+        self.blocks = BlockList(blocks)
         self.solver = solver or Solver()
 
     def preprocess(self, x: Tensor) -> Tensor:
@@ -88,21 +89,21 @@ class FlowChain(nn.Module):
 
     def unprocess(self, y: Tensor) -> Tensor:
         """Carry rows back through the stored steps."""
-        for step in reversed(self.steps):
-            y = step.inverse(y)  # type: ignore[operator]
+        for step in reversed(list(self.steps)):
+            y = step.inverse(y)
         return y
 
     def train_preprocess(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Carry raw rows through the steps with their training noise."""
         for step in self.steps:
-            x = step.train_forward(x, generator)  # type: ignore[operator]
+            x = step.train_forward(x, generator)
         return x
 
     def steps_log_det(self) -> Tensor:
         """Return the log-determinant of all stored steps, shape ()."""
         total = torch.zeros((), dtype=torch.float64)
         for step in self.steps:
-            total = total + step.log_det().to("cpu")  # type: ignore[operator]
+            total = total + step.log_det().to("cpu")
         return total
 
     def flow(
@@ -123,8 +124,8 @@ class FlowChain(nn.Module):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Carry latent rows (n, d) back to raw rows with the same solver."""
-        for block in reversed(self.blocks):
-            z = block.push(z, self.solver, context, backward=True)  # type: ignore[operator]
+        for block in reversed(list(self.blocks)):
+            z = block.push(z, self.solver, context, backward=True)
         return self.unprocess(z)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -136,9 +137,7 @@ class FlowChain(nn.Module):
         self, n: int, generator: torch.Generator | None = None, context: Tensor | None = None
     ) -> Tensor:
         """Draw `n` rows; the same generator state gives the same rows."""
-        like = next(self.parameters(), None)
-        if like is None:
-            like = next(self.buffers(), torch.zeros(0))
+        like = next(itertools.chain(self.parameters(), self.buffers()), torch.zeros(0))
         z = torch.randn(n, self.dim, generator=generator, dtype=torch.float64).to(like)
         with torch.no_grad():
             return self.inverse(z, context)
@@ -148,7 +147,7 @@ class FlowChain(nn.Module):
         return {
             "dim": self.dim,
             "steps": [step.kind for step in self.steps],
-            "fields": [block.field.config() for block in self.blocks],  # type: ignore[operator, union-attr]
+            "fields": [block.field.config() for block in self.blocks],
             "solver": self.solver.config(),
         }
 

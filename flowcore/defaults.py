@@ -9,7 +9,7 @@ from flowcore.diffusion import geometric_schedule
 from flowcore.errors import ParameterError
 from flowcore.fitting import Recipe
 from flowcore.interpolants import interpolant
-from flowcore.lfm import LocalFlowMatching
+from flowcore.lfm import Coupling, LocalFlowMatching
 from flowcore.ode import Solver
 from flowcore.training import Training
 
@@ -43,7 +43,7 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
             raise ParameterError(f"{name}={value!r} must be a whole number of at least 1")
     n_blocks = 1 if p.method == "fm" else p.n_blocks
     gammas = (math.inf,) if p.method == "fm" else geometric_schedule(p.gamma, p.ratio, n_blocks)
-    coupling = "independent" if p.method == "fm" else "dependent"
+    coupling: Coupling = "independent" if p.method == "fm" else "dependent"
     steps = p.max_steps or _steps(n)
     refining = Training(
         steps=max(1, steps // 3), batch_size=256, learning_rate=1e-3, evaluate_every=25

@@ -335,7 +335,7 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         wanted = (n, self._context_scale.dim)
         if values.shape != wanted:
             raise DataError(f"context has shape {tuple(values.shape)}; it must be {wanted}")
-        return self._context_scale(values)
+        return self._context_scale.forward(values)
 
     def _seed(self) -> int:
         if self.random_state is None:

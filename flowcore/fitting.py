@@ -138,7 +138,7 @@ def split(
         return order[n_held_out:], order[:n_held_out]
     if groups.shape != (n,):
         raise DataError(f"groups has shape {tuple(groups.shape)}; one label per row: ({n},)")
-    names = groups.unique()
+    names = torch.unique(groups)
     if len(names) < 2:
         return torch.arange(n), torch.arange(n)
     order = names[torch.randperm(len(names), generator=generator)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flowcore.block import Block, Passage
+from flowcore.block import Block, BlockList, Passage
 from flowcore.chain import FlowChain
 from flowcore.lfm import Rows, push_rows
 from flowcore.ode import random_grid
@@ -67,13 +67,12 @@ def train_chain(
     outcomes: list[Outcome] = []
     total = training.steps * len(chain.blocks)
     for n, block in enumerate(chain.blocks):
-        assert isinstance(block, Block)
         outcomes.append(_train_block(chain, block, rows, n, schedule, training, generator))
         before, rows = rows, push_rows(rows, block, chain)
         if progress is not None:
             progress("proximal steps", (n + 1) * training.steps, total)
         if relative_movement(before.train, rows.train) < schedule.stop_below:
-            chain.blocks = chain.blocks[: n + 1]
+            chain.blocks = BlockList(list(chain.blocks)[: n + 1])
             break
     return outcomes
 

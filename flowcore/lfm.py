@@ -105,7 +105,6 @@ def train_chain(
             if progress is not None:
                 progress("flow matching", n * of + done, total)
 
-        assert isinstance(block, Block)
         outcomes.append(train_block(block, rows, gamma, method, training, generator, report))
         rows = push_rows(rows, block, chain)
     return outcomes
@@ -161,7 +160,8 @@ def matching_loss(
     target = ou_step(_partner(x, method.coupling, generator), gamma, noise)
     point = method.interpolant.point(t, x, target)
     rate = method.interpolant.rate(t, x, target)
-    return ((block.field(t, point, context) - rate) ** 2).mean()
+    loss: Tensor = ((block.field(t, point, context) - rate) ** 2).mean()
+    return loss
 
 
 def push_rows(rows: Rows, block: Block, chain: FlowChain) -> Rows:
@@ -186,7 +186,6 @@ def _partner(x: Tensor, coupling: Coupling, generator: torch.Generator) -> Tenso
 def _times(n: int, beta: tuple[float, float], generator: torch.Generator) -> Tensor:
     if beta == (1.0, 1.0):
         return torch.rand(n, 1, generator=generator)
-    early, late = (
-        torch._standard_gamma(torch.full((n, 1), shape), generator=generator) for shape in beta
-    )
-    return early / (early + late)
+    draws = [torch._standard_gamma(torch.full((n, 1), b), generator=generator) for b in beta]
+    share: Tensor = draws[0] / (draws[0] + draws[1])
+    return share

@@ -5,6 +5,7 @@ This is the only file that imports torchdiffeq.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -77,7 +78,7 @@ def runge_kutta(rate: Rate, state: State, grid: Sequence[float]) -> State:
     Differentiable; four evaluations of `rate` per step.
     """
     like = state[0]
-    for start, stop in zip(grid[:-1], grid[1:], strict=True):
+    for start, stop in itertools.pairwise(grid):
         h = stop - start
         t0, tm, t1 = (like.new_tensor(t) for t in (start, start + h / 2, stop))
         k1 = rate(t0, state)

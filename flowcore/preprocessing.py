@@ -6,6 +6,7 @@ Only :meth:`Step.train_forward` may be random: noise is for training, never for 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -164,6 +165,13 @@ class Whiten(Step):
         """Return the whitened rows with deficient axes filled up to the floor."""
         y = self.forward(x)
         return y + self.fill_sd * _noise(y, generator)
+
+
+class StepList(nn.ModuleList):
+    """Steps in order from raw rows to the first block."""
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._modules.values())  # type: ignore[arg-type]
 
 
 def shrunk_covariance(y: Tensor) -> Tensor:

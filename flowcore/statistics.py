@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowcore.block import Block
 from flowcore.chain import FlowChain, Trace
 from flowcore.diffusion import ou_step
 
@@ -61,7 +60,6 @@ def _mismatches(
     starts = [trace.start, *(p.x for p in trace.passages[:-1])]
     mismatches = []
     for block, gamma, x in zip(chain.blocks, gammas, starts, strict=False):
-        assert isinstance(block, Block)
         velocity = block.field.bind(context).velocity
         total = torch.zeros_like(x[:, 0])
         for k in range(N_TIMES):

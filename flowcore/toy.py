@@ -46,7 +46,8 @@ def checkerboard_log_prob(x: Tensor) -> Tensor:
 def gaussian(n: int, covariance: Tensor, generator: torch.Generator) -> Tensor:
     """Return rows of N(0, covariance), (n, d)."""
     root = torch.linalg.cholesky(covariance)
-    return _normal(n, len(covariance), generator).to(covariance) @ root.T
+    rows: Tensor = _normal(n, len(covariance), generator).to(covariance) @ root.T
+    return rows
 
 
 def gaussian_log_prob(x: Tensor, covariance: Tensor) -> Tensor:
@@ -55,7 +56,8 @@ def gaussian_log_prob(x: Tensor, covariance: Tensor) -> Tensor:
     z = torch.linalg.solve_triangular(root, x.T, upper=False).T
     d = x.shape[1]
     log_volume = root.diagonal().log().sum()
-    return -0.5 * (z * z).sum(1) - log_volume - 0.5 * d * math.log(2 * math.pi)
+    log_prob: Tensor = -0.5 * (z * z).sum(1) - log_volume - 0.5 * d * math.log(2 * math.pi)
+    return log_prob
 
 
 def _normal(n: int, d: int, generator: torch.Generator) -> Tensor:

@@ -130,7 +130,8 @@ class TanhField(VelocityField):
 
     def bind(self, context: Tensor | None = None) -> BoundField:
         """Fix the context and form the matrix M of the closed-form divergence."""
-        bias1, bias2 = self.b1, self.b2
+        bias1: Tensor = self.b1
+        bias2: Tensor = self.b2
         if self.context_dim:
             if context is None:
                 raise TypeError("this field was built with a context; pass context")

@@ -23,7 +23,9 @@ _TEN_TEN = """
     O9 O1 Oz O2 O10 I1 Iz I2 A1 A2 M1 M2 T1 T2
 """
 _OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
-_ELECTRODES = {name.upper(): name for name in re.findall(r"\S+", _TEN_TEN)} | _OLD_NAMES
+_ELECTRODES: dict[str, str] = {
+    name.upper(): name for name in re.findall(r"\S+", _TEN_TEN)
+} | _OLD_NAMES
 
 _COMMON_REFERENCES = {"REF", "LE", "AVG", "AV", "AR", "CAR", "A1A2", "A1+A2", "M1M2", "M1+M2"}
 """References shared by all channels: they say how the montage was made, not what a channel is."""
@@ -139,7 +141,8 @@ def _derivation(text: str) -> str | None:
 
 def _lead(text: str) -> str | None:
     """Return the ECG lead that `text` names, or None."""
-    return _LEADS.get(re.sub(r"^LEAD\s+", "", text.upper()))
+    lead: str | None = _LEADS.get(re.sub(r"^LEAD\s+", "", text.upper()))
+    return lead
 
 
 def _kind_of_unprefixed(text: str) -> ChannelKind:

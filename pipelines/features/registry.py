@@ -1,0 +1,49 @@
+"""The features that models are fitted on: name, unit, and what each means in plain words.
+
+A feature's name is its identity: it is stored with every model, in order, and scoring refuses a
+model whose names differ. To add a feature, declare it where it is computed
+(:mod:`pipelines.features.ecg`, :mod:`pipelines.features.eeg`) and :func:`describe` knows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One number that describes a window.
+
+    Attributes
+    ----------
+    name : str
+        Identifier, ``snake_case``; never reused for another meaning.
+    unit : str
+        ``"1"`` for a pure number, ``"ln"`` for a natural logarithm of a ratio or amplitude.
+    meaning : str
+        What a clinician may read, without a verdict.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+
+
+def features() -> dict[str, Feature]:
+    """Return every declared feature by name."""
+    from pipelines.features.ecg import FEATURES as ECG
+    from pipelines.features.eeg import FEATURES as EEG
+
+    return {feature.name: feature for feature in (*ECG, *EEG)}
+
+
+def describe(name: str) -> str:
+    """Return the plain words for a feature, or its name with spaces if it is not declared.
+
+    Examples
+    --------
+    >>> describe("rr_previous")
+    'interval to the previous beat against the local rhythm'
+    """
+    feature = features().get(name)
+    return feature.meaning if feature else name.replace("_", " ")

@@ -1,0 +1,101 @@
+"""Where the heart beats: R peaks by sleepecg, with a second lead asked where the first is silent.
+
+sleepecg finds .988 of the beats of the MIT-BIH database at a hundredth of the cost of the usual
+alternatives (F1 at 100 ms, 48 records). What it misses are mostly ventricular beats that are
+small on one lead; a gap longer than the local rhythm allows is therefore searched on the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+from scipy.signal import butter, find_peaks, sosfiltfilt
+
+Samples = NDArray[np.int64]
+
+QRS_BAND_HZ = (5.0, 30.0)
+REFRACTORY_S = 0.25
+"""No two beats follow each other faster (240 beats a minute)."""
+GAP_RATIO = 1.5
+"""An interval this many times the local median is searched for a beat on the other leads."""
+_CLIP_S = 2.0
+_WEAK = 0.1  # of the usual height: what sleepecg finds below it is noise
+_PEAK_S = 0.06
+
+
+def detect_beats(leads: NDArray[np.float64], sfreq: float) -> Samples:
+    """Find the R peaks of a continuous stretch of ECG.
+
+    Parameters
+    ----------
+    leads : ndarray of shape (n_leads, n_times)
+        Unfiltered ECG in volts without NaN, the lead to trust first in front.
+    sfreq : float
+        Sampling rate in Hz, at least 100.
+
+    Returns
+    -------
+    ndarray of shape (n_beats,)
+        Sample indices of the R peaks, rising, at least :data:`REFRACTORY_S` apart.
+    """
+    band = _qrs_band(leads, sfreq)
+    beats = _detect_on_lead(band[0], sfreq)
+    for other in band[1:]:
+        beats = _fill_gaps(beats, _detect_on_lead(other, sfreq), leads.shape[1], sfreq)
+    return _apart(_move_to_peak(beats, band[0], sfreq), band[0], sfreq)
+
+
+def _qrs_band(leads: NDArray[np.float64], sfreq: float) -> NDArray[np.float64]:
+    sos = butter(2, QRS_BAND_HZ, "bandpass", fs=sfreq, output="sos")
+    padding = min(round(2 * sfreq), leads.shape[1] - 1)
+    band: NDArray[np.float64] = sosfiltfilt(sos, leads, axis=1, padlen=padding)
+    return band
+
+
+def _detect_on_lead(band: NDArray[np.float64], sfreq: float) -> Samples:
+    """Clip what towers over its surroundings (electrode pops), then ask sleepecg."""
+    from sleepecg import detect_heartbeats
+
+    step = round(_CLIP_S * sfreq)
+    peaks = np.array([np.abs(band[i : i + step]).max() for i in range(0, len(band), step)])
+    limit = np.repeat(2.0 * median_filter(peaks, 15, mode="nearest"), step)[: len(band)]
+    if not limit.any():
+        return np.empty(0, dtype=np.int64)
+    found = np.asarray(detect_heartbeats(np.clip(band, -limit, limit), sfreq), dtype=np.int64)
+    if not len(found):
+        return found
+    height = np.abs(band[found])
+    return found[height >= _WEAK * median_filter(height, 21, mode="nearest")]
+
+
+def _fill_gaps(beats: Samples, other: Samples, n_times: int, sfreq: float) -> Samples:
+    """Add the beats of another lead where the trusted lead is silent for too long."""
+    if len(beats) < 3:
+        return other if len(other) > len(beats) else beats
+    edges = np.concatenate([[0], beats, [n_times]])
+    intervals = np.diff(edges)
+    usual = median_filter(intervals, 21, mode="nearest")
+    near = np.searchsorted(beats, other)  # index of the interval that holds each other beat
+    silent = intervals[near] > GAP_RATIO * usual[near]
+    margin = REFRACTORY_S * sfreq
+    clear = (other - edges[near] > margin) & (edges[near + 1] - other > margin)
+    return np.sort(np.concatenate([beats, other[silent & clear]]))
+
+
+def _move_to_peak(beats: Samples, band: NDArray[np.float64], sfreq: float) -> Samples:
+    """Move each beat to the largest deflection of the QRS band nearby, either polarity."""
+    if not len(beats):
+        return beats
+    half = round(_PEAK_S * sfreq)
+    around = np.clip(beats[:, None] + np.arange(-half, half + 1), 0, len(band) - 1)
+    peaks: Samples = around[np.arange(len(beats)), np.abs(band[around]).argmax(axis=1)]
+    return peaks
+
+
+def _apart(beats: Samples, band: NDArray[np.float64], sfreq: float) -> Samples:
+    """Of beats closer than the refractory time keep the one with the larger deflection."""
+    heights = np.zeros(len(band) + 2)
+    heights[beats + 1] = np.abs(band[beats])
+    peaks, _ = find_peaks(heights, distance=max(1.0, REFRACTORY_S * sfreq))
+    return np.asarray(peaks - 1, dtype=np.int64)

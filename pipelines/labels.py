@@ -1,0 +1,191 @@
+"""Abnormal stretches of recordings: from their own annotations, or from a label table."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.errors import InputError
+from pipelines.label_rules import AamiClass, aami_class, is_abnormal
+from pipelines.recording import Annotation, Recording
+
+__all__ = [
+    "AamiClass",
+    "Interval",
+    "aami_class",
+    "abnormal_intervals",
+    "is_abnormal",
+    "read_labels_csv",
+]
+
+_START = re.compile(r"(?<![a-z])(?:start|starts|begin|begins|beginning|onset|on)(?![a-z])", re.I)
+_END = re.compile(r"(?<![a-z])(?:end|ends|stop|stops|offset|off|over)(?![a-z])", re.I)
+_ACCEPTED = (
+    "the columns recording_id,onset_s,offset_s,label (recording_id may be left out for one "
+    "recording), or time_s,symbol for heartbeats"
+)
+
+
+class Interval(NamedTuple):
+    """A labelled stretch of a recording, in seconds on its own clock.
+
+    A moment has equal `onset_s` and `offset_s`; ``[a, b]`` touches it if
+    ``a <= offset_s and b >= onset_s``.
+    """
+
+    onset_s: float
+    offset_s: float
+    label: str
+
+
+def abnormal_intervals(
+    recording: Recording, *, include_unclassified: bool = False
+) -> tuple[Interval, ...]:
+    """Return what the recording's own annotations call abnormal, in order of onset.
+
+    Parameters
+    ----------
+    recording : Recording
+    include_unclassified : bool
+        Also return beats of AAMI class Q (paced, unclassifiable), as fitting wants.
+
+    Returns
+    -------
+    tuple of Interval
+        An annotation with a duration gives that stretch. Moments such as "SZ START" and "SZ END"
+        are joined to one stretch; one without its counterpart, and every beat, stays a moment.
+    """
+    chosen = []
+    for annotation in recording.annotations:
+        doubtful = annotation.is_beat and aami_class(annotation.description) == "Q"
+        if is_abnormal(annotation) or (include_unclassified and doubtful):
+            chosen.append(annotation)
+    return tuple(sorted(_joined(chosen)))
+
+
+def read_labels_csv(
+    path: str | Path, recording_id: str | None = None
+) -> dict[str, tuple[Interval, ...]]:
+    """Read abnormal intervals from a CSV file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        With the columns ``recording_id,onset_s,offset_s,label`` (seconds; an empty `offset_s` is a
+        moment; `label` may be missing), or ``time_s,symbol``: heartbeats with their WFDB symbol,
+        of which the abnormal ones are returned.
+    recording_id : str or None
+        The recording meant where the file has no column `recording_id`.
+
+    Returns
+    -------
+    dict of str to tuple of Interval
+        By recording, in order of onset. A recording of which only normal beats are listed is
+        present with an empty tuple.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks columns, or a row holds no valid times.
+
+    Examples
+    --------
+    >>> read_labels_csv("sample_data/eeg_absence_480s_labels.csv", "eeg")["eeg"][0]
+    Interval(onset_s=240.51, offset_s=244.25, label='absence_seizure')
+    """
+    path = Path(path)
+    table: dict[str, list[Interval]] = {}
+    for line, row in _rows(path):
+        name = (row.get("recording_id") or recording_id or "").strip()
+        if not name:
+            raise InputError(
+                f"{path.name} line {line} does not say which recording it labels; "
+                "add a column recording_id"
+            )
+        intervals = table.setdefault(name, [])
+        interval = _interval(path, line, row)
+        if interval is not None:
+            intervals.append(interval)
+    return {name: tuple(sorted(intervals)) for name, intervals in table.items()}
+
+
+def _joined(annotations: Sequence[Annotation]) -> Iterator[Interval]:
+    """Yield one interval an annotation, or one for a start and the next end of the same name."""
+    open_starts: dict[str, Annotation] = {}
+    for annotation in annotations:
+        onset, text = annotation.onset, annotation.description
+        if annotation.is_beat or annotation.duration > 0:
+            yield Interval(onset, onset + annotation.duration, text)
+        elif _END.search(text):
+            name = _name(_END, text)
+            start = open_starts.pop(name, None)
+            yield Interval(start.onset if start else onset, onset, name)
+        elif _START.search(text):
+            name = _name(_START, text)
+            unclosed = open_starts.pop(name, None)
+            if unclosed:
+                yield Interval(unclosed.onset, unclosed.onset, name)
+            open_starts[name] = annotation
+        else:
+            yield Interval(onset, onset, text)
+    for name, start in open_starts.items():
+        yield Interval(start.onset, start.onset, name)
+
+
+def _name(marker: re.Pattern[str], text: str) -> str:
+    """Return what starts or ends: the text without the marker word, in small letters."""
+    rest = " ".join(marker.sub(" ", text).split()).lower()
+    return rest.removeprefix("of ").strip(" :-")
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and cells of each row, after checking the column names."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read the label table {path.name} ({error.__class__.__name__}); "
+            f"accepted is a UTF-8 CSV file with {_ACCEPTED}"
+        ) from error
+    reader = csv.DictReader(text.splitlines(), restval="", strict=False)
+    columns = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    if not ({"onset_s", "offset_s"} <= set(columns) or {"time_s", "symbol"} <= set(columns)):
+        raise InputError(
+            f"{path.name} has the columns {', '.join(columns) or '(none)'}; needed are {_ACCEPTED}"
+        )
+    for row in reader:
+        yield reader.line_num, {key: value for key, value in row.items() if key is not None}
+
+
+def _interval(path: Path, line: int, row: dict[str, str]) -> Interval | None:
+    """Return the interval that a row means, or None for a normal heartbeat."""
+    if "symbol" in row and "onset_s" not in row:
+        onset = _seconds(path, line, "time_s", row["time_s"])
+        beat = Annotation(onset, 0.0, row["symbol"].strip(), is_beat=True)
+        return Interval(onset, onset, beat.description) if is_abnormal(beat) else None
+    onset = _seconds(path, line, "onset_s", row["onset_s"])
+    offset = _seconds(path, line, "offset_s", row["offset_s"].strip() or row["onset_s"])
+    if offset < onset:
+        raise InputError(
+            f"{path.name} line {line} ends at {offset:g} s, before it begins at {onset:g} s; "
+            "offset_s must not be smaller than onset_s"
+        )
+    return Interval(onset, offset, row.get("label", "").strip() or "labelled")
+
+
+def _seconds(path: Path, line: int, column: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise InputError(
+            f"{path.name} line {line} has {text!r} as {column}; needed are seconds since the start "
+            "of the recording, 0 or more"
+        )
+    return value

@@ -1,0 +1,73 @@
+"""Windows: the unit that is scored. A heartbeat in an ECG, a fixed length of time in an EEG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reasons = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of one recording, before any model has seen them.
+
+    Attributes
+    ----------
+    start_s, stop_s, center_s : ndarray of shape (n_windows,)
+        Seconds on the recording's clock; sorted by `start_s`.
+    channel_values : ndarray of shape (n_windows, n_channels, n_values)
+        ECG: the aligned waveform of each lead in volts. EEG: the features of each channel.
+    common_values : ndarray of shape (n_windows, n_common)
+        What belongs to no single channel: intervals between beats, spatial features.
+    reason : ndarray of object, shape (n_windows,)
+        Why a window is not scorable, or None.
+    channels : tuple of str
+        Names along the second axis of `channel_values`.
+    """
+
+    start_s: NDArray[np.float64]
+    stop_s: NDArray[np.float64]
+    center_s: NDArray[np.float64]
+    channel_values: NDArray[np.float32]
+    common_values: NDArray[np.float64]
+    reason: Reasons
+    channels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+    @property
+    def scorable(self) -> NDArray[np.bool_]:
+        """True where no reason forbids a score."""
+        return np.array([reason is None for reason in self.reason], dtype=bool)
+
+    def within(self, start_s: float, stop_s: float) -> NDArray[np.bool_]:
+        """Return a mask of the windows that lie wholly inside ``[start_s, stop_s]`` seconds."""
+        return (self.start_s >= start_s) & (self.stop_s <= stop_s)
+
+    def touching(self, intervals: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:
+        """Return a mask of the windows that overlap any ``(start_s, stop_s)`` interval."""
+        mask = np.zeros(len(self), dtype=bool)
+        for start_s, stop_s in intervals:
+            mask |= (self.start_s <= stop_s) & (self.stop_s >= start_s)
+        return mask
+
+    def take(self, mask: NDArray[np.bool_]) -> Windows:
+        """Return the windows where `mask` is true."""
+        picked = {f.name: getattr(self, f.name)[mask] for f in fields(self) if f.name != "channels"}
+        return Windows(**picked, channels=self.channels)
+
+
+def concatenate(parts: Sequence[Windows]) -> Windows:
+    """Join the windows of consecutive stretches of one recording, in the order given."""
+    first = parts[0]
+    joined = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts])
+        for f in fields(first)
+        if f.name != "channels"
+    }
+    return Windows(**joined, channels=first.channels)

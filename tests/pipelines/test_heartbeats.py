@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.heartbeats import REFRACTORY_S, detect_beats
+from pipelines.readers import read_recording
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+
+
+@pytest.fixture(scope="module")
+def sample():
+    recording = read_recording(SAMPLE / "ecg_ahadb_0201.hea")
+    names = [channel.name for channel in recording.of_kind("ecg")]
+    return recording.read(names, recording.pieces[0]), recording.channels[0].sfreq
+
+
+def test_every_labelled_beat_of_the_sample_is_found(sample):
+    leads, sfreq = sample
+    labelled = pd.read_csv(SAMPLE / "ecg_ahadb_0201_beats.csv")["time_s"].to_numpy()
+    found = detect_beats(leads, sfreq) / sfreq
+    nearest = np.abs(found[:, None] - labelled[None]).min(axis=0)
+    assert (nearest <= 0.15).mean() > 0.998
+    later = found[found > labelled[0] - 0.5]
+    assert abs(len(later) - len(labelled)) <= 5
+
+
+def test_beats_are_ordered_and_apart(sample):
+    leads, sfreq = sample
+    beats = detect_beats(leads[:, : round(120 * sfreq)], sfreq)
+    assert (np.diff(beats) >= REFRACTORY_S * sfreq).all()
+
+
+def test_a_beat_that_is_small_on_one_lead_is_found_on_the_other():
+    sfreq, times = 250.0, np.arange(0, 60, 1 / 250.0)
+    rng = np.random.default_rng(0)
+    leads = 5e-6 * rng.standard_normal((2, len(times)))
+    for i, beat in enumerate(np.arange(0.5, 59.5, 0.8)):
+        pulse = np.exp(-0.5 * ((times - beat) / 0.012) ** 2) * 1e-3
+        leads += np.array([[0.0 if i == 30 else 1.0], [1.0]]) * pulse
+    missing = round((0.5 + 30 * 0.8) * sfreq)
+    assert np.abs(detect_beats(leads[:1], sfreq) - missing).min() > 50
+    assert np.abs(detect_beats(leads, sfreq) - missing).min() < 25
+
+
+def test_a_silent_lead_has_no_beats():
+    assert len(detect_beats(np.zeros((1, 5000)), 250.0)) == 0
