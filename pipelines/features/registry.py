@@ -40,10 +40,14 @@ def features() -> dict[str, Feature]:
 def describe(name: str) -> str:
     """Return the plain words for a feature, or its name with spaces if it is not declared.
 
+    A name ending in ``_lead2`` is that feature of the second lead.
+
     Examples
     --------
     >>> describe("rr_previous")
     'interval to the previous beat against the local rhythm'
     """
-    feature = features().get(name)
-    return feature.meaning if feature else name.replace("_", " ")
+    stem, _, lead = name.partition("_lead")
+    feature = features().get(stem)
+    words = feature.meaning if feature else stem.replace("_", " ")
+    return f"{words}, lead {lead}" if lead else words

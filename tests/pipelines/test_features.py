@@ -114,4 +114,5 @@ def test_every_feature_has_plain_words_and_one_name():
     names = [f.name for f in (*ecg.FEATURES, *eeg.FEATURES)]
     assert len(names) == len(set(names)) == len(features())
     assert describe("rr_previous").startswith("interval to the previous beat")
+    assert describe("width_lead2") == f"{describe('width')}, lead 2"
     assert describe("not_declared") == "not declared"
