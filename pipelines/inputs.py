@@ -17,9 +17,6 @@ RECORDING_SUFFIXES = (".edf", ".bdf", ".hea")
 """What a folder is searched for; a WFDB record is found by its header."""
 _WFDB_COMPANIONS = (".dat", ".atr")
 _ID_COLUMNS = ("recording_id", "patient_id")
-_MAX_HEADER_BYTES = 1 << 20
-_MAX_ID_BYTES = 150
-_ID_COLUMNS = ("recording_id", "patient_id")
 _MAX_HEADER_BYTES = 65_536
 _KINDS = "a recording (.edf, .bdf, .hea), a folder, a glob or a manifest CSV"
 
@@ -99,8 +96,8 @@ def _expand(argument: str) -> list[_Named]:
         if path.suffix.lower() == ".csv":
             return _manifest(path)
         return [_Named(_canonical(path))]
-    if _canonical(path) != path:
-        return [_Named(_canonical(path))]
+    if path.with_name(f"{path.name}.hea").is_file():
+        return [_Named(path.with_name(f"{path.name}.hea"))]
     if glob.has_magic(argument):
         return _glob(argument)
     raise InputError(f"there is no {argument}{_nearest(path)}; give {_KINDS}")
@@ -147,10 +144,12 @@ def _glob(pattern: str) -> list[_Named]:
 
 def _canonical(path: Path) -> Path:
     """Return the path that stands for a recording: for a WFDB record its header."""
-    if path.suffix.lower() in _WFDB_COMPANIONS and path.with_suffix(".hea").is_file():
-        return path.with_suffix(".hea")
-    header = path.with_name(f"{path.name}.hea")
-    return header if not path.exists() and header.is_file() else path
+    for header in (path.with_suffix(".hea"), path.with_name(f"{path.name}.hea")):
+        if path.suffix.lower() in ("", *_WFDB_COMPANIONS) and header.is_file():
+            return header
+    if not path.exists() and path.with_name(f"{path.name}.hea").is_file():
+        return path.with_name(f"{path.name}.hea")
+    return path
 
 
 def _manifest(path: Path) -> list[_Named]:
@@ -187,28 +186,66 @@ def _manifest(path: Path) -> list[_Named]:
     return rows
 
 
-def _nearest(path: Path) -> str:
-    """Return a suggestion for a path that does not exist, or ""."""
-    if not path.parent.is_dir():
-        return f" (nor its folder {path.parent.name})"
-    names = [entry.name for entry in path.parent.iterdir()]
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 def _with_ids(named: Sequence[_Named]) -> tuple[InputRecording, ...]:
-    """Give every recording an id of its own; ids that differ in case only count as equal."""
-    given: dict[str, _Named] = {}
-    for n in named:
-        other = given.setdefault(folder_safe(n.recording_id).casefold(), n)
-        if n.recording_id and other is not n:
+    """Give every recording an id of its own."""
+    given = {n.path: folder_safe(n.recording_id) for n in named if n.recording_id}
+    twice = [
+        name for name, count in Counter(map(str.casefold, given.values())).items() if count > 1
+    ]
+    if twice:
+        raise InputError(
+            f"the recording_id {twice[0]!r} is given to {Counter(given.values())[twice[0]] or 2} "
+            "files; give each row of the manifest its own"
+        )
+    ids = given | _from_paths([n.path for n in named if not n.recording_id], given.values())
+    return tuple(InputRecording(n.path, ids[n.path], n.patient_id or ids[n.path]) for n in named)
+
+
+def _from_paths(paths: Sequence[Path], taken: Iterable[str]) -> dict[Path, str]:
+    """Name recordings after their files, with folders in front as far as needed to tell apart."""
+    used = {name.casefold() for name in taken}
+    ids: dict[Path, str] = {}
+    for depth in range(1, 1 + max((len(path.parts) for path in paths), default=0)):
+        open_paths = [path for path in paths if path not in ids]
+        names = {path: _name_of(path, depth) for path in open_paths}
+        count = Counter(name.casefold() for name in names.values())
+        free = {
+            path: name
+            for path, name in names.items()
+            if count[name.casefold()] == 1 and name.casefold() not in used
+        }
+        ids |= free
+        used.update(name.casefold() for name in free.values())
+    for path in paths:  # files that differ by their suffix alone
+        name = ids.setdefault(path, folder_safe(path.name))
+        if sum(other == name for other in ids.values()) > 1:
             raise InputError(
-                f"the recording_id {n.recording_id!r} stands for both {other.path.name} and "
-                f"{n.path.name}; give each row of the manifest its own"
+                f"two recordings would both be called {name!r}; name them in a manifest CSV "
+                "with the columns path and recording_id"
             )
-    derived = iter(_ids_of_paths([n.path for n in named if not n.recording_id]))
-    ids = [folder_safe(n.recording_id) if n.recording_id else next(derived) for n in named]
-    return tuple(
-        InputRecording(n.path, unique, n.patient_id or unique)
-        for n, unique in zip(named, _unique_in_any_case(ids, named), strict=True)
-    )
+    return ids
+
+
+def _name_of(path: Path, depth: int) -> str:
+    return folder_safe("_".join((*path.parts[-depth:-1], path.stem)))
+
+
+def folder_safe(name: str) -> str:
+    """Return `name` with all but letters, digits, ``. _ -`` replaced, usable as a folder name.
+
+    Examples
+    --------
+    >>> folder_safe("../ward 3/night")
+    '_ward_3_night'
+    """
+    return re.sub(r"[^\w.-]+", "_", name).lstrip(".")[:120] or "recording"
+
+
+def _nearest(path: Path) -> str:
+    """Return ``" (did you mean ...?)"`` if the folder holds a similar name, else ``""``."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
