@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from pipelines.errors import RecordingError
 
+MAX_DURATION_S = 3.2e8
+"""No recording is longer than about ten years; a header that says so is damaged."""
+
 ChannelKind = Literal["eeg", "ecg", "eog", "emg", "resp", "misc"]
 
 

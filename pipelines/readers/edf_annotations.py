@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from pipelines.channel_names import printable
 from pipelines.errors import RecordingError
-from pipelines.recording import Annotation, Piece
+from pipelines.recording import MAX_DURATION_S, Annotation, Piece
 
-_STAMP = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\Z")
+_STAMP = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15(\d{1,12}(?:\.\d*)?))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,11 @@ def pieces_of(
         if i == 0:
             zero = piece_start = start
             continue
+        if start - zero > MAX_DURATION_S:
+            raise RecordingError(
+                f"{file_name}: data record {i + 1} claims to start {start - zero:.0f} s after the "
+                "first, more than ten years; export it again"
+            )
         ahead = start - (piece_start + (i - first) * record_s)
         if ahead < -tolerance_s:
             raise RecordingError(

@@ -1,0 +1,106 @@
+"""A writer of EDF and BDF files, written from the specification and not from the reader."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@dataclass
+class Signal:
+    digital: np.ndarray  # (n_records, samples_per_record)
+    label: str = "EEG Fp1"
+    unit: str = "uV"
+    physical: tuple[str, str] = ("-3276.8", "3276.7")
+    limits: tuple[str, str] = ("-32768", "32767")
+
+
+@dataclass
+class EdfFile:
+    signals: Sequence[Signal]
+    record_s: str = "1"
+    reserved: str = ""
+    starts: Sequence[str] | None = None
+    texts: Sequence[tuple[int, str]] = ()  # (record, tal without the closing zero)
+    n_records: int | None = None
+    bdf: bool = False
+    date: str = "02.01.24"
+    time: str = "03.04.05"
+
+    def content(self) -> bytes:
+        width = 3 if self.bdf else 2
+        n = len(self.signals[0].digital) if self.signals else len(self.starts or ())
+        tals = self._tals(n, width)
+        rows = [(s.label, s.unit, *s.physical, *s.limits, s.digital.shape[1]) for s in self.signals]
+        if tals:
+            label = f"{'BDF' if self.bdf else 'EDF'} Annotations"
+            rows.append((label, "", "-1", "1", "-32768", "32767", len(tals[0]) // width))
+        head = b"\xffBIOSEMI" if self.bdf else b"0".ljust(8)
+        count = n if self.n_records is None else self.n_records
+        head += b"Jane Doe, born 1970".ljust(80) + b"Dr Who".ljust(80)
+        for text, size in (
+            (self.date, 8),
+            (self.time, 8),
+            (256 * (len(rows) + 1), 8),
+            (self.reserved, 44),
+            (count, 8),
+            (self.record_s, 8),
+            (len(rows), 4),
+        ):
+            head += str(text).encode().ljust(size)
+        columns = list(zip(*rows, strict=True))
+        head += b"".join(c.encode("latin-1").ljust(16) for c in columns[0])
+        head += b" " * 80 * len(rows)
+        for column in columns[1:6]:
+            head += b"".join(str(c).encode("latin-1").ljust(8) for c in column)
+        head += b" " * 80 * len(rows)
+        head += b"".join(str(c).encode().ljust(8) for c in columns[6])
+        head += b" " * 32 * len(rows)
+        records = []
+        for i in range(n):
+            for signal in self.signals:
+                stored = np.ascontiguousarray(signal.digital[i].astype("<i4"))
+                records.append(stored.view(np.uint8).reshape(-1, 4)[:, :width].tobytes())
+            if tals:
+                records.append(tals[i])
+        return head + b"".join(records)
+
+    def _tals(self, n: int, width: int) -> list[bytes]:
+        if self.starts is None:
+            return []
+        blocks = []
+        for i in range(n):
+            block = f"{self.starts[i]}\x14\x14\x00".encode()
+            for record, tal in self.texts:
+                if record == i:
+                    block += tal.encode() + b"\x00"
+            blocks.append(block)
+        size = -(-max(map(len, blocks)) // (2 * width)) * 2 * width
+        return [block.ljust(size, b"\x00") for block in blocks]
+
+
+@pytest.fixture
+def edf() -> type[EdfFile]:
+    return EdfFile
+
+
+@pytest.fixture
+def signal() -> Callable[..., Signal]:
+    def make(n_records: int, per_record: int, seed: int = 0, **fields) -> Signal:
+        generator = np.random.default_rng(seed)
+        digital = generator.integers(-32768, 32768, (n_records, per_record))
+        return Signal(fields.pop("digital", digital), **fields)
+
+    return make
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def to_file(file: EdfFile, name: str = "x.edf") -> Path:
+        path = tmp_path / name
+        path.write_bytes(file.content())
+        return path
+
+    return to_file
