@@ -189,7 +189,13 @@ class Recording(ABC):
         start = max(start, 0)
         if start >= stop:
             return np.empty((len(chosen), 0))
-        return self._read(chosen, piece, start, stop)
+        try:
+            return self._read(chosen, piece, start, stop)
+        except OSError as error:
+            raise RecordingError(
+                f"cannot read {self.path.name} any more ({error.strerror or error}); "
+                "check that it has not been moved"
+            ) from error
 
     @abstractmethod
     def _read(

@@ -13,7 +13,7 @@ from pipelines.channel_names import identify, unique_names
 from pipelines.errors import RecordingError
 from pipelines.readers.wfdb_annotations import read_annotations
 from pipelines.readers.wfdb_header import Segment, load_segment, parse_header
-from pipelines.recording import Channel, Piece, Recording
+from pipelines.recording import MAX_DURATION_S, Channel, Piece, Recording
 from pipelines.units import to_volts
 
 
@@ -106,6 +106,11 @@ def read_wfdb(path: Path) -> WfdbRecording:
             f"{path.name} promises {header.sig_len} samples and its segments hold {start}; "
             "export it again or repair the header"
         )
+    if start / header.fs > MAX_DURATION_S:
+        raise RecordingError(
+            f"{path.name} claims a duration of {start / header.fs:.0f} s, more than ten years; "
+            "export it again or repair the header"
+        )
     return WfdbRecording(path, header, layout, segments)
 
 
@@ -177,9 +182,16 @@ def _labels(header: Any) -> list[str]:
 def _columns(layout: Any, header: Any) -> list[int | None]:
     """Return, for each signal of `layout`, its number under `header` or None."""
     wanted, present = _labels(layout), _labels(header)
-    if wanted == present:
-        return list(range(len(wanted)))
-    return [present.index(label) if label in present else None for label in wanted]
+    columns: list[int | None] = list(range(len(wanted)))
+    if wanted != present:
+        columns = [present.index(label) if label in present else None for label in wanted]
+    for per_frame, column in zip(layout.samps_per_frame, columns, strict=True):
+        if column is not None and header.samps_per_frame[column] != per_frame:
+            raise RecordingError(
+                f"the signal {present[column]!r} changes its sampling rate in segment "
+                f"{header.record_name}.hea; convert the record to a single segment"
+            )
+    return columns
 
 
 def _channels(layout: Any, frame_rate: float) -> tuple[Channel, ...]:
@@ -197,8 +209,8 @@ def _channels(layout: Any, frame_rate: float) -> tuple[Channel, ...]:
         unit, _ = to_volts(given)
         if kind == "misc" and given.lower() == "mv":
             kind = "ecg"
-        per_frame = layout.samps_per_frame[i] or 1
-        channels.append(Channel(name, label, kind, frame_rate * per_frame, unit))
+        rate = frame_rate * layout.samps_per_frame[i]
+        channels.append(Channel(name, label, kind, rate, unit))
     return tuple(channels)
 
 

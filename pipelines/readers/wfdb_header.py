@@ -87,6 +87,8 @@ def parse_header(path: Path) -> Any:
             f"{path.name} has {header.fs!r} as its sampling rate, where a number above 0 is "
             "needed; repair the first line of the header"
         )
+    if not hasattr(header, "seg_name"):
+        _check_signals(path, header, [line.split()[0] for line in lines[1:]])
     return header
 
 
@@ -110,7 +112,7 @@ def load_segment(path: Path, header: Any, start: int, length: int | None) -> Seg
         If a signal file is missing, too short, of a format that cannot be read from the middle,
         or if the header contradicts itself.
     """
-    names = _signal_files(path, header)
+    names = list(header.file_name)
     if header.sig_len is None:
         raise RecordingError(
             f"{path.name} does not say how many samples the record has; add the number to its "
@@ -136,15 +138,18 @@ def _check_name(path: Path, name: str) -> None:
         )
 
 
-def _signal_files(path: Path, header: Any) -> list[str]:
-    """Return the signal file of each signal, as the header's own text spells it."""
-    names = [line.split()[0] for line in header_lines(path)[1:]]
-    if len(names) != header.n_sig or names != list(header.file_name or ()):
+def _check_signals(path: Path, header: Any, names: list[str]) -> None:
+    """Check that `header` is what its text says: `names` are the files of its signals."""
+    if len(names) != header.n_sig or names != list(header.file_name):
         raise RecordingError(
             f"{path.name} announces {header.n_sig} signals but describes {len(names)} readable "
             "ones; export it again or repair it"
         )
-    return names
+    if min(header.samps_per_frame) < 1:
+        raise RecordingError(
+            f"{path.name} has a signal of 0 samples a frame, where 1 or more are needed; "
+            "repair the header"
+        )
 
 
 def _check_size(path: Path, header: Any, name: str, signals: list[int]) -> None:
@@ -156,7 +161,7 @@ def _check_size(path: Path, header: Any, name: str, signals: list[int]) -> None:
             "put it beside the header"
         )
     form = header.fmt[signals[0]]
-    n_samples = header.sig_len * sum(header.samps_per_frame[i] or 1 for i in signals)
+    n_samples = header.sig_len * sum(header.samps_per_frame[i] for i in signals)
     if form in _FLAC_FORMATS:
         present, needed, unit = _flac_frames(file), n_samples // len(signals), "samples"
     elif form in _BYTES_PER_SAMPLE:
