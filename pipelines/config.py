@@ -1,0 +1,179 @@
+"""What ``rarewave fit --config FILE.toml`` may set: strict, typed, stored with every model.
+
+To add an option, declare it here with its range and use it; nothing here is read by name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.errors import ConfigError
+
+WINDOW_RATE = 1 / 1000
+"""Share of usual windows above the threshold unless the configuration says otherwise."""
+
+
+class _Section(BaseModel):
+    """A table of the configuration: unknown keys and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class FlowSettings(_Section):
+    """The parameters of :class:`flowcore.FlowDensityEstimator`, with its defaults.
+
+    Attributes
+    ----------
+    method : str
+        ``"lfm"``, ``"jko"`` or ``"fm"``.
+    n_blocks : int
+        Blocks of the chain, 1 to 32.
+    refine : bool
+        Refine all blocks together by exact likelihood.
+    hidden, max_steps : int or None
+        Width of the velocity fields and most optimiser steps per block; None: chosen from the
+        number of windows.
+    gamma, ratio : float
+        Diffusion time of the first block, and the factor from one block to the next.
+    interpolant : str
+        ``"linear"`` or ``"trigonometric"``.
+    solver_steps : int
+        Runge-Kutta steps per block, 1 to 64.
+    """
+
+    method: Literal["lfm", "jko", "fm"] = "lfm"
+    n_blocks: int = Field(default=4, ge=1, le=32)
+    refine: bool = True
+    hidden: int | None = Field(default=None, ge=1, le=4096)
+    gamma: float = Field(default=0.1, gt=0, le=100)
+    ratio: float = Field(default=1.5, gt=0, le=100)
+    interpolant: Literal["linear", "trigonometric"] = "linear"
+    max_steps: int | None = Field(default=None, ge=1, le=1_000_000)
+    solver_steps: int = Field(default=4, ge=1, le=64)
+
+
+class ThresholdSettings(_Section):
+    """From which score a window is flagged; at most one of the two is given.
+
+    Attributes
+    ----------
+    window_rate : float or None
+        Share of usual windows that exceed the threshold; 0.001 if neither is given.
+    events_per_hour : float or None
+        Flagged segments per hour of usual recording.
+    """
+
+    window_rate: float | None = Field(default=None, gt=0, lt=1)
+    events_per_hour: float | None = Field(default=None, gt=0, le=3600)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_two(cls, values: object) -> object:
+        if not isinstance(values, Mapping):
+            return values
+        rate, events = values.get("window_rate"), values.get("events_per_hour")
+        if rate is not None and events is not None:
+            raise ValueError("window_rate and events_per_hour exclude each other; give one")
+        return values if rate is not None or events is not None else _with_rate(values)
+
+
+class SegmentSettings(_Section):
+    """How flagged windows become segments.
+
+    Attributes
+    ----------
+    merge_s : float
+        Flagged windows at most this far apart (seconds) become one segment.
+    """
+
+    merge_s: float = Field(default=2.0, ge=0, le=3600)
+
+
+class Settings(_Section):
+    """The whole configuration of a fit.
+
+    Attributes
+    ----------
+    flow : FlowSettings
+    threshold : ThresholdSettings
+    segments : SegmentSettings
+    trim : bool
+        Leave out windows that lie far from all others before fitting.
+
+    Examples
+    --------
+    >>> Settings().flow.method, Settings().segments.merge_s
+    ('lfm', 2.0)
+    """
+
+    flow: FlowSettings = FlowSettings()
+    threshold: ThresholdSettings = ThresholdSettings(window_rate=WINDOW_RATE)
+    segments: SegmentSettings = SegmentSettings()
+    trim: bool = True
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Read a TOML file of settings.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is no TOML (with the line), or holds an unknown key (with the
+        nearest known one) or a value of the wrong type or out of range.
+    """
+    path = Path(path)
+    try:
+        return parse_settings(tomllib.loads(path.read_text("utf-8")), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"cannot read {path.name}: {reason}; give a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name} is not valid TOML: {error}") from error
+
+
+def parse_settings(values: Mapping[str, Any], source: str = "the configuration") -> Settings:
+    """Return the settings that a mapping means; raise :class:`ConfigError` in one line."""
+    try:
+        return Settings.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_explain(error)}") from error
+
+
+def _with_rate(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "window_rate": WINDOW_RATE}
+
+
+def _explain(error: ValidationError) -> str:
+    """Return the first fault in words, and how many more there are."""
+    faults = error.errors()
+    first = faults[0]
+    keys = [str(part) for part in first["loc"]]
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {_dotted(keys)}{_nearest_key(keys)}{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "model_type":
+        return f"{_dotted(keys)} is not a table; write [{_dotted(keys)}] and its keys below{more}"
+    if first["type"] == "value_error":
+        return f"[{_dotted(keys)}] {message}{more}"
+    expected = message[:1].lower() + message[1:]
+    return f"{_dotted(keys)} = {first['input']!r}: {expected}{more}"
+
+
+def _nearest_key(keys: list[str]) -> str:
+    section: type[BaseModel] = Settings
+    for key in keys[:-1]:
+        section = section.model_fields[key].annotation  # type: ignore[assignment]
+    known = list(section.model_fields)
+    close = difflib.get_close_matches(keys[-1], known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+def _dotted(keys: list[str]) -> str:
+    return ".".join(keys)
