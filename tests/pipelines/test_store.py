@@ -1,0 +1,186 @@
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import ReviewError
+from pipelines.store import MAX_COMMENT, MAX_USER, SCHEMA_VERSION, ReviewStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReviewStore:
+    return ReviewStore(tmp_path / "run" / "reviews.sqlite")
+
+
+def execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        for statement in statements:
+            raw.execute(statement)
+        raw.commit()
+
+
+def test_reading_without_a_file_returns_nothing_and_creates_nothing(store):
+    assert store.latest() == {}
+    assert store.history("a", "a@1.000") == ()
+    assert store.verify() == 0
+    assert not store.path.parent.exists()
+
+
+def test_the_last_decision_counts_and_all_are_kept(store):
+    before = datetime.now(UTC)
+    first = store.record("a", "a@1.000", "accepted", "", "kim")
+    second = store.record("a", "a@1.000", "rejected", "Artefakt – “β”\n=1+1", "lee")
+    other = store.record("b", "b@2.000", "unsure", "", "kim")
+    assert store.history("a", "a@1.000") == (first, second)
+    assert store.latest() == {("a", "a@1.000"): second, ("b", "b@2.000"): other}
+    assert store.latest("b") == {("b", "b@2.000"): other}
+    assert second.comment == "Artefakt – “β”\n=1+1"
+    assert before <= first.decided_at <= second.decided_at <= datetime.now(UTC)
+    assert first.decided_at.utcoffset() == timedelta(0)
+    assert store.history("a", "a@1.000")[0].decided_at.tzinfo is not None
+    with closing(sqlite3.connect(store.path)) as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE decisions SET verdict='x'", "DELETE FROM decisions"])
+def test_the_file_itself_refuses_changes(store, statement):
+    store.record("a", "a@1.000", "accepted", "", "kim")
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        execute(store.path, statement)
+    assert len(store.history("a", "a@1.000")) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "which"),
+    [
+        ("UPDATE decisions SET verdict='rejected' WHERE number=2", 2),
+        ("UPDATE decisions SET decided_at='2020-01-01T00:00:00+00:00' WHERE number=3", 3),
+        ("DELETE FROM decisions WHERE number=1", 1),
+        ("UPDATE decisions SET number=9 WHERE number=3", 3),
+    ],
+)
+def test_verify_finds_what_was_changed_behind_the_triggers(store, change, which):
+    for i in range(3):
+        store.record("a", f"a@{i}.000", "accepted", "", "kim")
+    assert store.verify() == 3
+    execute(store.path, "DROP TRIGGER no_update", "DROP TRIGGER no_delete", change)
+    with pytest.raises(ReviewError, match=f"decision {which} "):
+        store.verify()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"verdict": "maybe"}, "accepted, rejected, unsure, undecided"),
+        ({"comment": "x" * (MAX_COMMENT + 1)}, f"at most {MAX_COMMENT}"),
+        ({"comment": "\ud800"}, "cannot be stored"),
+        ({"comment": "a\x00b"}, "cannot be stored"),
+        ({"user": "x" * (MAX_USER + 1)}, f"at most {MAX_USER}"),
+        ({"user": "  "}, "user of a decision is empty"),
+        ({"segment_id": ""}, "segment_id of a decision is empty"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_before_anything_is_written(store, fields, message):
+    given = {
+        "recording_id": "a",
+        "segment_id": "a@1.000",
+        "verdict": "accepted",
+        "comment": "x" * MAX_COMMENT,
+        "user": "x" * MAX_USER,
+    }
+    with pytest.raises(ReviewError, match=message):
+        store.record(**{**given, **fields})
+    assert not store.path.exists()
+    store.record(**given)
+
+
+def test_a_damaged_file_is_named(store):
+    store.path.parent.mkdir()
+    store.path.write_bytes(b"not a database at all, " * 100)
+    for use in (store.latest, lambda: store.record("a", "a@1.000", "accepted", "", "kim")):
+        with pytest.raises(ReviewError, match=r"reviews\.sqlite is damaged"):
+            use()
+
+
+def test_a_file_damaged_in_the_middle_is_named(store):
+    for i in range(200):
+        store.record("a", f"a@{i}.000", "accepted", "x" * 100, "kim")
+    content = bytearray(store.path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    store.path.write_bytes(content)
+    with pytest.raises(ReviewError, match="damaged"):
+        store.verify()
+
+
+def test_a_newer_schema_and_another_programs_file_are_refused(store, tmp_path):
+    store.record("a", "a@1.000", "accepted", "", "kim")
+    execute(store.path, f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+    with pytest.raises(ReviewError, match="update Rarewave"):
+        store.latest()
+    with pytest.raises(ReviewError, match="update Rarewave"):
+        store.record("a", "a@1.000", "accepted", "", "kim")
+    execute(tmp_path / "other.sqlite", "CREATE TABLE t (x)")
+    with pytest.raises(ReviewError, match="not written by Rarewave"):
+        ReviewStore(tmp_path / "other.sqlite").record("a", "a@1.000", "accepted", "", "kim")
+
+
+def test_an_empty_file_is_as_good_as_none(store):
+    store.path.parent.mkdir()
+    store.path.touch()
+    assert store.latest() == {}
+    store.record("a", "a@1.000", "accepted", "", "kim")
+    assert store.verify() == 1
+
+
+def write_many(path: Path, name: str, n: int, barrier) -> None:
+    barrier.wait()
+    for i in range(n):
+        ReviewStore(path).record("a", f"a@{i}.000", "accepted", str(i), name)
+
+
+@pytest.mark.slow
+def test_processes_that_write_at_once_lose_nothing(store):
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(4)
+    writers = [
+        context.Process(target=write_many, args=(store.path, f"user {i}", 25, barrier))
+        for i in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    assert store.verify() == 100
+    for i in range(25):
+        assert len(store.history("a", f"a@{i}.000")) == 4
+
+
+@pytest.mark.slow
+def test_what_was_recorded_survives_a_killed_process(store):
+    code = (
+        "import sys; from pathlib import Path; from pipelines.store import ReviewStore\n"
+        "store = ReviewStore(Path(sys.argv[1]))\n"
+        "for i in range(10**6):\n"
+        "    store.record('a', f'a@{i}.000', 'accepted', '', 'kim'); print(i, flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(store.path)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        for line in writer.stdout:
+            if int(line) >= 20:
+                os.kill(writer.pid, signal.SIGKILL)
+                break
+        rest = [int(line) for line in writer.stdout.read().splitlines()]
+    last = max([20, *rest])
+    n = store.verify()
+    assert last + 1 <= n <= last + 2
+    assert store.record("a", "a@0.000", "rejected", "", "lee").verdict == "rejected"
+    assert store.latest()["a", "a@0.000"].user == "lee"
