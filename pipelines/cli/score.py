@@ -1,0 +1,82 @@
+"""``rarewave score``: score recordings with a model, into a run folder."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import (
+    BaselineOption,
+    Device,
+    DeviceOption,
+    InputsArgument,
+    parse_interval,
+)
+from pipelines.cli.terminal import complain, plain, progress_on_stderr
+from pipelines.errors import InputError
+
+EXAMPLE = "Example: rarewave score models/night ward/*.edf --out runs/ward --workers 4"
+
+
+class Engine(StrEnum):
+    """What spreads recordings over processors."""
+
+    local = "local"
+    ray = "ray"
+
+
+def command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that fit wrote.")],
+    inputs: InputsArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the results.")],
+    baseline: BaselineOption = None,
+    engine: Annotated[Engine, typer.Option("--engine", help="Only local so far.")] = Engine.local,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    device: DeviceOption = Device.auto,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume", help="Skip recordings that are done and have not changed."
+        ),
+    ] = True,
+) -> int:
+    """Score every window of recordings and list the segments that do not fit.
+
+    With --baseline, that part of each recording (seconds) is taken as usual for the patient.
+    """
+    interval = parse_interval(baseline)
+    if engine is Engine.ray:
+        raise InputError("--engine ray is not in this version; use --engine local with --workers N")
+    from pipelines.batch import score_run
+    from pipelines.run_folder import RunFolder
+
+    with progress_on_stderr() as progress:
+        summary = score_run(
+            model,
+            inputs,
+            out,
+            baseline=interval,
+            workers=workers,
+            device=device.value,
+            resume=resume,
+            progress=progress,
+        )
+    run = RunFolder.open(out)
+    status = {entry["recording_id"]: entry for entry in run.status()}
+    for recording_id in summary.done:
+        entry = status[recording_id]
+        typer.echo(
+            f"{plain(recording_id)}: {entry['n_segments']} segments flagged "
+            f"({entry['n_flagged']} of {entry['n_windows']} windows, "
+            f"{entry['n_not_scorable']} not scorable)"
+        )
+    for recording_id, reason in summary.quarantined:
+        complain(f"quarantined {recording_id}: {reason}")
+    typer.echo(
+        f"{plain(out)}: {len(summary.done)} scored, {len(summary.skipped)} unchanged, "
+        f"{len(summary.quarantined)} quarantined"
+    )
+    return 2 if summary.quarantined else 0
