@@ -264,9 +264,17 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ) -> FlowDensityEstimator:
         """Rebuild the estimator that :meth:`to_state` describes, bit for bit."""
         check_format(config)
+        odd = [k for k, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
+        if odd:
+            raise PersistenceError(
+                f"the stored tensor {odd[0]!r} holds numbers that are not finite; the model is "
+                "damaged, restore it from a copy or fit it again"
+            )
         try:
             return cls._rebuild(tensors, config, device)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except PersistenceError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise PersistenceError(
                 f"the stored model is incomplete or of another version ({error}); fit it again"
             ) from error
