@@ -1,0 +1,176 @@
+"""Scoring many recordings: one that fails is set aside, the rest goes on, and it can be resumed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines import provenance
+from pipelines.batch.ledger import Ledger
+from pipelines.batch.resume import check_model, check_sources, is_unchanged, read_earlier
+from pipelines.batch.task import Baseline, Job, Status, died, make_scorer
+from pipelines.batch.workers import Died, in_processes
+from pipelines.errors import InputError, RunError
+from pipelines.inputs import InputRecording, resolve_inputs
+from pipelines.run_folder import RunFolder
+
+Progress = Callable[[str, int, int], None]
+DEVICES = ("auto", "cpu", "cuda")
+_SHOWN = 3
+
+
+class Quarantined(NamedTuple):
+    """A recording that was set aside, and why in one line."""
+
+    recording_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What :func:`score_run` did.
+
+    Attributes
+    ----------
+    done : tuple of str
+        Recordings scored now.
+    quarantined : tuple of Quarantined
+        Recordings that could not be scored.
+    skipped : tuple of str
+        Recordings that an earlier call had scored and that have not changed.
+    """
+
+    done: tuple[str, ...]
+    quarantined: tuple[Quarantined, ...]
+    skipped: tuple[str, ...]
+
+
+def score_run(
+    model_path: str | Path,
+    inputs: Sequence[str | Path],
+    run_path: str | Path,
+    *,
+    baseline: Baseline = None,
+    workers: int = 1,
+    device: str = "auto",
+    resume: bool = True,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Score recordings with a model and write a run folder.
+
+    Parameters
+    ----------
+    model_path : str or pathlib.Path
+        Folder written by :func:`pipelines.save_model`.
+    inputs : sequence of str or pathlib.Path
+        Files, folders, globs or manifests; see :func:`pipelines.inputs.resolve_inputs`.
+    run_path : str or pathlib.Path
+        Created if needed. Reviews in it are never touched.
+    baseline : tuple of float, optional
+        ``(start_s, stop_s)`` of each recording, confirmed as usual for its patient.
+    workers : int
+        More than 1: that many processes, started by spawn, so a script that calls this needs
+        ``if __name__ == "__main__":``. The results do not depend on it.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    resume : bool
+        Skip recordings that are done and whose files, model and baseline have not changed.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    RunSummary
+        Recordings in the order of `inputs`.
+
+    Raises
+    ------
+    RarewaveError
+        If an argument is wrong, the run belongs to another model, or not one recording could be
+        scored; a new run folder is then not left behind.
+    """
+    _check_arguments(baseline, workers, device)
+    entries = resolve_inputs(inputs)
+    model_sha256 = provenance.model_hash(model_path)
+    earlier = read_earlier(RunFolder(Path(run_path).absolute()))
+    check_model(earlier, model_sha256, entries, resume)
+    check_sources(earlier, entries)
+    job = Job(Path(model_path).absolute(), model_sha256, earlier.run.path, baseline, device)
+    todo = [e for e in entries if not (resume and is_unchanged(earlier, e, job))]
+    results: dict[str, Status] = {}
+    if todo or not earlier.is_complete:
+        results = _score_all(job, Ledger(job, earlier, todo), todo, workers, progress)
+    failed = [Quarantined(r["recording_id"], r["reason"]) for r in results.values() if r["reason"]]
+    if failed and len(failed) == len(entries):
+        raise RunError(_all_failed(failed))
+    return RunSummary(
+        done=tuple(name for name, status in results.items() if not status["reason"]),
+        quarantined=tuple(failed),
+        skipped=tuple(e.recording_id for e in entries if e.recording_id not in results),
+    )
+
+
+def _check_arguments(baseline: Baseline, workers: int, device: str) -> None:
+    if workers < 1:
+        raise InputError(f"workers={workers} must be at least 1")
+    if device not in DEVICES:
+        raise InputError(f"device={device!r} is unknown; choose from {', '.join(DEVICES)}")
+    if baseline is not None and not (0 <= baseline[0] < baseline[1] < math.inf):
+        raise InputError(
+            f"baseline={baseline} must be (start_s, stop_s) with 0 <= start_s < stop_s"
+        )
+
+
+def _all_failed(failed: Sequence[Quarantined]) -> str:
+    if len(failed) == 1:
+        return failed[0].reason
+    shown = "; ".join(f"{name}: {reason}" for name, reason in failed[:_SHOWN])
+    more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
+    return f"none of the {len(failed)} recordings could be scored: {shown}{more}"
+
+
+def _score_all(
+    job: Job,
+    ledger: Ledger,
+    entries: Sequence[InputRecording],
+    workers: int,
+    progress: Progress | None,
+) -> dict[str, Status]:
+    """Score recordings and record each as it is done; return their status lines, in order."""
+    report = progress or (lambda stage, done, total: None)
+    stage = "scoring recordings"
+    report(stage, 0, len(entries))
+    make = partial(make_scorer, job)
+    try:
+        if workers == 1:
+            with _one_thread():
+                score = make()
+                for n, entry in enumerate(entries, 1):
+                    ledger.add(score(entry))
+                    report(stage, n, len(entries))
+        else:
+            n_workers = min(workers, len(entries))
+            with closing(in_processes(make, entries, n_workers)) as answers:
+                for n, (entry, answer) in enumerate(answers, 1):
+                    ledger.add(died(entry, answer) if isinstance(answer, Died) else answer)
+                    report(stage, n, len(entries))
+    finally:
+        ledger.close()
+    return {entry.recording_id: ledger.results[entry.recording_id] for entry in entries}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread, so that sums do not depend on the number of processors."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

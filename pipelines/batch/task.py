@@ -1,0 +1,141 @@
+"""Scoring one recording from the file to its tables; whatever goes wrong stays with it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from pipelines import provenance
+from pipelines.batch.workers import Died
+from pipelines.errors import RarewaveError
+from pipelines.inputs import InputRecording
+from pipelines.run_folder import SEGMENT_SCHEMA, WINDOW_SCHEMA, write_parquet
+
+if TYPE_CHECKING:
+    from pipelines.model import Model
+    from pipelines.scoring import Scored
+
+STAGING = ".scoring"
+"""Folder in a run where tables are written before they are renamed into place."""
+Baseline = tuple[float, float] | None
+Status = dict[str, Any]
+"""One line of ``status.jsonl``."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all recordings of a call; can be sent to another process."""
+
+    model_path: Path
+    model_sha256: str
+    run_path: Path
+    baseline: Baseline
+    device: str
+
+
+def make_scorer(job: Job) -> Callable[[InputRecording], Status]:
+    """Load the model once and return what scores a recording; also called in child processes."""
+    import torch
+
+    from pipelines.model_folder import load_model
+
+    torch.set_num_threads(1)
+    return partial(_score_one, job, load_model(job.model_path, device=job.device))
+
+
+def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
+    """Score one recording and put its tables in place; whatever goes wrong is a status line."""
+    from pipelines.readers import read_recording
+    from pipelines.scoring import score_recording
+
+    start_s = time.monotonic()
+    hashes: dict[str, str] = {}
+    try:
+        recording = read_recording(entry.path)
+        hashes = provenance.input_hashes(recording.files)
+        scored = score_recording(
+            model,
+            recording,
+            recording_id=entry.recording_id,
+            patient_id=entry.patient_id,
+            baseline=job.baseline,
+        )
+        put_tables(job.run_path, entry.recording_id, scored)
+    except Exception as error:
+        return _set_aside(entry, _reason(error), hashes)
+    windows = scored.windows
+    return {
+        "recording_id": entry.recording_id,
+        "patient_id": entry.patient_id,
+        "state": "done",
+        "reason": None,
+        "n_windows": len(windows),
+        "n_flagged": int(windows["flagged"].sum()),
+        "n_segments": len(scored.segments),
+        "n_not_scorable": int((~windows["scorable"]).sum()),
+        "duration_s": recording.duration_s,
+        "sha256": hashes,
+        "model_sha256": job.model_sha256,
+        "baseline": None if job.baseline is None else list(job.baseline),
+        "at": provenance.now(),
+        "took_s": round(time.monotonic() - start_s, 3),
+    }
+
+
+def _set_aside(entry: InputRecording, reason: str, hashes: dict[str, str]) -> Status:
+    return {
+        "recording_id": entry.recording_id,
+        "patient_id": entry.patient_id,
+        "state": "quarantined",
+        "reason": reason,
+        "sha256": hashes,
+        "at": provenance.now(),
+    }
+
+
+def died(entry: InputRecording, death: Died) -> Status:
+    """Return the status line of a recording whose process ended without an answer."""
+    reason = (
+        f"the process that scored it ended unexpectedly (exit code {death.exit_code}), perhaps for "
+        "want of memory; try it alone with fewer --workers"
+    )
+    return _set_aside(entry, reason, {})
+
+
+def _reason(error: Exception) -> str:
+    """Return one line; of an unexpected error never its text, which may quote the file."""
+    if isinstance(error, RarewaveError) or type(error).__module__ == "flowcore.errors":
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "not enough memory; use fewer --workers"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return f"unexpected {type(error).__name__} at {place}; this is a bug, please report it"
+
+
+def put_tables(run_path: Path, recording_id: str, scored: Scored) -> None:
+    """Write the tables aside and rename their folder, replacing earlier ones as a whole."""
+    import pyarrow as pa
+
+    final = run_path / "recordings" / recording_id
+    staged = run_path / STAGING / uuid4().hex
+    replaced = staged.with_suffix(".old")
+    tables = {"windows": WINDOW_SCHEMA, "features": None, "segments": SEGMENT_SCHEMA}
+    try:
+        for name, schema in tables.items():
+            table = pa.Table.from_pandas(getattr(scored, name), schema=schema, preserve_index=False)
+            write_parquet(staged / f"{name}.parquet", table)
+        final.parent.mkdir(exist_ok=True)
+        if final.exists():
+            final.rename(replaced)
+        staged.rename(final)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)

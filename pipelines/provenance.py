@@ -1,0 +1,94 @@
+"""What a result was made with: versions, machine, hashes of inputs and model."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pipelines.errors import ModelError, RecordingError
+
+PACKAGES = (
+    "rarewave",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pyarrow",
+    "edfio",
+    "wfdb",
+    "sleepecg",
+)
+"""Packages whose version can change a number."""
+MODEL_MANIFEST = "manifest.json"
+_BLOCK = 1 << 20
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of every package that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def machine() -> dict[str, str]:
+    """Return operating system and processor; nothing that names the computer or its user."""
+    return {"system": platform.platform(), "processor": platform.machine()}
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, read block by block."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def input_hashes(files: Iterable[Path]) -> dict[str, str]:
+    """Return ``{file name: SHA-256}`` of the files that a recording consists of.
+
+    Raises
+    ------
+    RecordingError
+        If a file cannot be read.
+    """
+    hashes = {}
+    for path in files:
+        try:
+            hashes[path.name] = sha256_of(path)
+        except OSError as error:
+            raise RecordingError(
+                f"cannot read {path.name}: {error.strerror}; check that it has not been moved"
+            ) from error
+    return hashes
+
+
+def model_hash(model: str | Path) -> str:
+    """Return what identifies a model: the SHA-256 of its list of hashes, ``manifest.json``.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no such list.
+    """
+    try:
+        return sha256_of(Path(model) / MODEL_MANIFEST)
+    except OSError as error:
+        raise ModelError(
+            f"{model} is not a model folder (no {MODEL_MANIFEST}); make one with "
+            "'rarewave fit INPUT --kind ecg|eeg --out MODEL'"
+        ) from error
