@@ -1,0 +1,190 @@
+"""What is exported: the segments of a run joined with the last decision about each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pandas as pd
+
+from pipelines.errors import ExportError, RarewaveError
+from pipelines.readers import read_recording
+from pipelines.recording import Recording
+from pipelines.run_folder import RunFolder
+from pipelines.store import Decision, ReviewStore
+
+REVIEW_COLUMNS: Final = ("verdict", "comment", "reviewer", "decided_at")
+NO_DECISION: Final = "undecided"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A flagged segment and the last decision about it, for formats that are no tables.
+
+    Attributes
+    ----------
+    segment_id : str
+    start_s, stop_s : float
+        Seconds on the recording's clock.
+    peak_score, min_p_value : float
+        Of its windows; no unit.
+    n_windows : int
+    description : str
+    top_features : tuple of str
+        Names of features, most responsible first.
+    top_channel : str or None
+    verdict : str
+        "undecided" where nobody decided.
+    decision : Decision or None
+    """
+
+    segment_id: str
+    start_s: float
+    stop_s: float
+    peak_score: float
+    min_p_value: float
+    n_windows: int
+    description: str
+    top_features: tuple[str, ...]
+    top_channel: str | None
+    verdict: str
+    decision: Decision | None
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.stop_s - self.start_s
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The part of a run that is exported.
+
+    Attributes
+    ----------
+    run : RunFolder
+    only : str
+        ``"accepted"``, ``"flagged"`` or ``"all"``.
+    manifest : mapping
+        ``run.json``.
+    recording_ids : tuple of str
+        The scored recordings.
+    decisions : mapping
+        The last decision per ``(recording_id, segment_id)``.
+    """
+
+    run: RunFolder
+    only: str
+    manifest: Mapping[str, Any]
+    recording_ids: tuple[str, ...]
+    decisions: Mapping[tuple[str, str], Decision]
+
+    @classmethod
+    def of(cls, run: str | Path, only: str) -> Selection:
+        """Open a run for export; raise :class:`ExportError` if nothing in it was scored."""
+        folder = RunFolder.open(run)
+        recording_ids = tuple(folder.recording_ids())
+        if not recording_ids:
+            raise ExportError(
+                f"{folder.path.name} holds no scored recording; see status.jsonl in it for why"
+            )
+        decisions = ReviewStore(folder.reviews_path).latest()
+        return cls(folder, only, folder.manifest(), recording_ids, decisions)
+
+    @property
+    def kind(self) -> str:
+        """``"ecg"`` or ``"eeg"``, from the model."""
+        return str(self.manifest.get("model", {}).get("kind", ""))
+
+    def segments(self, recording_id: str) -> tuple[Segment, ...]:
+        """Return the chosen segments of one recording in order of time."""
+        return tuple(
+            Segment(
+                segment_id=str(row["segment_id"]),
+                start_s=float(row["start_s"]),
+                stop_s=float(row["stop_s"]),
+                peak_score=float(row["peak_score"]),
+                min_p_value=float(row["min_p_value"]),
+                n_windows=int(row["n_windows"]),
+                description=str(row["description"]),
+                top_features=tuple(map(str, row["top_features"])),
+                top_channel=str(row["top_channel"]) if pd.notna(row["top_channel"]) else None,
+                verdict=str(row["verdict"]),
+                decision=self.decisions.get((recording_id, str(row["segment_id"]))),
+            )
+            for row in self.segment_table(recording_id).to_dict("records")
+        )
+
+    def segment_table(self, recording_id: str) -> pd.DataFrame:
+        """Return the chosen segments of one recording as a table, in order of time.
+
+        The columns of ``segments.parquet`` and :data:`REVIEW_COLUMNS`; `decided_at` is a UTC
+        timestamp or missing, `verdict` is "undecided" where nobody decided.
+        """
+        table = self.run.segments(recording_id).sort_values("start_s", kind="stable")
+        known = [self.decisions.get((recording_id, s)) for s in table["segment_id"]]
+        table["verdict"] = pd.array([d.verdict if d else NO_DECISION for d in known], dtype="str")
+        table["comment"] = pd.array([d.comment if d else "" for d in known], dtype="str")
+        table["reviewer"] = pd.array([d.user if d else "" for d in known], dtype="str")
+        table["decided_at"] = pd.array(
+            [d.decided_at if d else None for d in known], dtype=pd.DatetimeTZDtype("us", "UTC")
+        )
+        if self.only == "accepted":
+            table = table[table["verdict"] == "accepted"]
+        return table.reset_index(drop=True)
+
+    def source(self, recording_id: str) -> Recording:
+        """Open the recording that was scored; refuse one that has changed since."""
+        recording = read_recording(self.run.source(recording_id))
+        (entry,) = (e for e in self.manifest["inputs"] if e["recording_id"] == recording_id)
+        for file in recording.files:
+            scored = entry.get("sha256", {}).get(file.name)
+            if scored is not None and scored != _sha256(file):
+                raise ExportError(
+                    f"{file.name} has changed since it was scored; score it again into a new run"
+                )
+        return recording
+
+
+class Exporter(Protocol):
+    """Writes one format and returns the files; failures of single recordings are collected."""
+
+    def __call__(self, selection: Selection, to: Path, failures: Failures) -> Sequence[Path]:
+        """Write `selection` into the folder `to`."""
+
+
+@dataclass
+class Failures:
+    """Recordings that could not be exported, and why; the others go on."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def collecting(self, recording_id: str) -> Iterator[None]:
+        """Note an error about one recording instead of raising it."""
+        try:
+            yield
+        except RarewaveError as error:
+            self.reasons[recording_id] = str(error)
+        except OSError as error:
+            self.reasons[recording_id] = error.strerror or type(error).__name__
+        except Exception as error:  # a damaged table can fail in any way; the others go on
+            self.reasons[recording_id] = f"its part of the run is damaged ({type(error).__name__})"
+
+    def raise_if_any(self, format: str, n_recordings: int) -> None:
+        """Raise one :class:`ExportError` that names every recording that failed."""
+        if self.reasons:
+            named = "; ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
+            raise ExportError(
+                f"{len(self.reasons)} of {n_recordings} recordings could not be exported as "
+                f"{format}, what else was asked for is written: {named}"
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
