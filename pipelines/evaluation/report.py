@@ -1,0 +1,128 @@
+"""An evaluation as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = tuple[str, ...]
+
+
+def format_evaluation(result: Mapping[str, Any]) -> str:
+    """Return the readable form of what :func:`pipelines.evaluate_run` returns."""
+    rows = [*result["recordings"], {"recording_id": "pooled", **result["pooled"]}]
+    tables = _beat_tables(rows) if result["method"] == "beats" else _event_tables(rows)
+    parts = [_title(result), *tables, _intervals(result["bootstrap"]), _left_out(result)]
+    return "\n\n".join(part for part in (*parts, result["notice"]) if part)
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    return (
+        f"{result['kind'].upper()} run against {result['labels']}, {result['method']}, "
+        f"threshold {result['threshold']:.4g}"
+    )
+
+
+def _beat_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    ranks = [("recording", "N", "S", "V", "F", "Q", "missed", "AUROC", "AP", "random", "at 5 %")]
+    found = [("recording", "S found", "V found", "F found", "random", "false N", "a labelled hour")]
+    for row in rows:
+        counts = row["n_beats"]
+        missed = row["n_unmatched"] + row["n_not_scorable"]
+        ranks.append(
+            (
+                row["recording_id"],
+                *(str(counts[name]) for name in "NSVFQ"),
+                str(missed),
+                *_rank_cells(row),
+            )
+        )
+        classes = row["classes"]
+        found.append(
+            (
+                row["recording_id"],
+                *(f"{classes[c]['n_found']}/{classes[c]['n']}" for c in "SVF"),
+                _number(row["sensitivity_random"]),
+                _number(row["false_positive_share"]),
+                _number(row["false_positives_per_hour"]),
+            )
+        )
+    return [
+        "Beats: abnormal (S, V, F) against N; missed: no window within 150 ms, or no score\n"
+        + _table(ranks),
+        "At the threshold: found of each class, what a random flag would find, N flagged\n"
+        + _table(found),
+    ]
+
+
+def _event_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    ranks = [("recording", "windows", "in events", "AUROC", "AP", "random", "at 5 %")]
+    found = [("recording", "hours", "found", "segments", "false", "a day", "SzCORE", "a day")]
+    for row in rows:
+        windows, events, szcore = row["windows"], row["events"], row["szcore"]
+        n = windows["n_positive"] + windows["n_negative"]
+        ranks.append(
+            (row["recording_id"], str(n), str(windows["n_positive"]), *_rank_cells(windows))
+        )
+        found.append(
+            (
+                row["recording_id"],
+                f"{row['scored_hours']:.2f}",
+                f"{events['n_found']}/{events['n_events']}",
+                str(events["n_segments"]),
+                str(events["n_false"]),
+                _number(events["false_per_day"], 1),
+                f"{szcore['n_found']}/{szcore['n_events']}",
+                _number(szcore["false_per_day"], 1),
+            )
+        )
+    return [
+        "Windows: those that overlap an event against the others\n" + _table(ranks),
+        "Events: any overlap with a flagged segment, on scored time; false: segments that hit "
+        "none\n" + _table(found),
+    ]
+
+
+def _rank_cells(measures: Mapping[str, Any]) -> Row:
+    return (
+        _number(measures["auroc"]),
+        _number(measures["average_precision"]),
+        _number(measures["average_precision_random"]),
+        _number(measures["sensitivity_at_5_percent_fp"]),
+    )
+
+
+def _intervals(facts: Mapping[str, Any]) -> str:
+    if facts["intervals"] is None:
+        return f"No interval: {facts['undefined']}."
+    lines = [
+        f"  {name:20} " + (f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else "undefined")
+        for name, ends in facts["intervals"].items()
+    ]
+    return "\n".join([f"95 % intervals over {facts['n_patients']} patients (bootstrap)", *lines])
+
+
+def _left_out(result: Mapping[str, Any]) -> str:
+    left = result["left_out"]
+    lines = [
+        f"Left out, {why}: {', '.join(left[key])}"
+        for key, why in (("without_labels", "no labels"), ("not_scored", "not scored"))
+        if left[key]
+    ]
+    return "\n".join(lines)
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _table(rows: Sequence[Row]) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )

@@ -1,0 +1,126 @@
+"""Where labels come from: annotations stored with the recordings, or a label table."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.labels import Interval, abnormal_intervals, read_labels_csv
+from pipelines.readers import read_recording
+from pipelines.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The labels of one recording: heartbeats, or abnormal intervals.
+
+    Attributes
+    ----------
+    events : tuple of Interval
+    times_s : ndarray of shape (n_beats,)
+        Sorted; empty without labelled beats.
+    symbols : tuple of str
+        WFDB symbols of the beats.
+    labelled : bool
+        False if nothing at all says what this recording holds.
+    """
+
+    events: tuple[Interval, ...] = ()
+    times_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    symbols: tuple[str, ...] = ()
+    labelled: bool = True
+
+
+def from_annotations(run: RunFolder, recording_ids: Sequence[str]) -> dict[str, Truth]:
+    """Read labels from the recordings that were scored.
+
+    Raises
+    ------
+    InputError
+        If none of them carries an annotation of an event or a heartbeat.
+    """
+    truths = {}
+    for recording_id in recording_ids:
+        recording = read_recording(run.source(recording_id))
+        beats = [a for a in recording.annotations if a.is_beat]
+        truths[recording_id] = Truth(
+            events=abnormal_intervals(recording),
+            times_s=np.array([beat.onset for beat in beats]),
+            symbols=tuple(beat.description for beat in beats),
+            labelled=bool(recording.annotations),
+        )
+    if not any(truth.events or truth.symbols for truth in truths.values()):
+        raise InputError(
+            "no recording of this run carries a label of an event or a heartbeat; give them "
+            "with --labels CSV (recording_id,onset_s,offset_s,label)"
+        )
+    return truths
+
+
+def from_table(
+    path: Path, durations_s: Mapping[str, float], given: Sequence[str]
+) -> dict[str, Truth]:
+    """Read labels from a CSV file; a recording of the run without a row has no events.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    durations_s : mapping of str to float
+        Length of each scored recording.
+    given : sequence of str
+        Every recording that the run was given, scored or not.
+
+    Raises
+    ------
+    InputError
+        If a recording is not of this run, or a label lies after its end.
+    """
+    only = given[0] if len(given) == 1 else None
+    events = read_labels_csv(path, only)
+    for name in events:
+        if name not in given:
+            close = difflib.get_close_matches(name, given, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise InputError(
+                f"{path.name} labels the recording {name!r}, which is not in this run{hint}; "
+                f"it holds {', '.join(sorted(given)[:5])}"
+            )
+    for name, duration_s in durations_s.items():
+        for event in events.get(name, ()):
+            if event.onset_s > duration_s:
+                raise InputError(
+                    f"{path.name} has a label of {name} at {event.onset_s:g} s, but the recording "
+                    f"ends at {duration_s:g} s; labels are in seconds since its start"
+                )
+    beats = _beats(path, only)
+    nothing: tuple[NDArray[np.float64], tuple[str, ...]] = (np.empty(0), ())
+    return {
+        name: Truth(events.get(name, ()), *beats.get(name, nothing), labelled=True)
+        for name in {*events, *durations_s}
+    }
+
+
+def _beats(path: Path, only: str | None) -> dict[str, tuple[NDArray[np.float64], tuple[str, ...]]]:
+    """Return all heartbeats of a table ``time_s,symbol``; its rows were checked before."""
+    reader = csv.DictReader(path.read_text("utf-8-sig").splitlines(), restval="")
+    reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    if "symbol" not in reader.fieldnames or "onset_s" in reader.fieldnames:
+        return {}
+    rows: dict[str, list[tuple[float, str]]] = {}
+    for row in reader:
+        name = (row.get("recording_id") or only or "").strip()
+        time_s = float(row["time_s"])
+        if math.isfinite(time_s):
+            rows.setdefault(name, []).append((time_s, row["symbol"].strip()))
+    return {
+        name: (np.array([t for t, _ in sorted(beats)]), tuple(s for _, s in sorted(beats)))
+        for name, beats in rows.items()
+    }
