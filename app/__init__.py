@@ -1,1 +1,10 @@
-"""app."""
+"""The review workstation: a Streamlit dashboard over the run folders that scoring writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def streamlit_app_path() -> Path:
+    """Return the file that Streamlit runs."""
+    return Path(__file__).with_name("streamlit_app.py")

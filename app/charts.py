@@ -1,0 +1,208 @@
+"""What the two canvases draw, as plain data made from arrays and tables. No Streamlit here.
+
+Samples travel as base64 of little-endian int16 with a scale, since bytes inside a component's
+data would turn the whole into a string.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from app.messages import VERDICT_MARKS, clock
+from app.signal_page import Trace, View
+from pipelines.recording import Annotation
+from pipelines.store import Verdict
+
+MISSING = -32768
+"""What stands for a missing value among encoded samples."""
+OVERVIEW_BINS = 1200
+MOST_POINTS = 3000
+MOST_ANNOTATIONS = 400
+
+Payload = dict[str, Any]
+
+
+def encode(values: NDArray[np.float64]) -> Payload:
+    """Encode values as int16 around their middle; NaN becomes :data:`MISSING`.
+
+    The value of a code is ``offset + scale * code``; the error is at most half of `scale`.
+    """
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    offset, scale = (low + high) / 2, max((high - low) / 2 / 32000, 1e-12)
+    codes = np.full(len(values), MISSING, dtype="<i2")
+    finite = np.isfinite(values)
+    codes[finite] = np.round((values[finite] - offset) / scale)
+    data = base64.b64encode(codes.tobytes()).decode("ascii")
+    return {"offset": offset, "scale": scale, "data": data}
+
+
+def extremes(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Reduce to at most `most` values, keeping the lowest and highest of each bin, in order.
+
+    Peaks survive whatever the reduction. A bin without a known value gives NaN twice.
+    """
+    if len(values) <= most:
+        return values
+    bins = max(1, most // 2)
+    per_bin = -(-len(values) // bins)
+    padded = np.full(per_bin * -(-len(values) // per_bin), np.nan)
+    padded[: len(values)] = values
+    rows = padded.reshape(-1, per_bin)
+    lowest = np.where(np.isfinite(rows), rows, np.inf).argmin(axis=1)
+    highest = np.where(np.isfinite(rows), rows, -np.inf).argmax(axis=1)
+    order = np.sort(np.stack([lowest, highest], axis=1), axis=1)
+    reduced: NDArray[np.float64] = np.take_along_axis(rows, order, axis=1).ravel()
+    return reduced
+
+
+def binned_scores(windows: pd.DataFrame, duration_s: float, bins: int) -> NDArray[np.float64]:
+    """Return the highest score in each of `bins` equal stretches; NaN where none was scored."""
+    result = np.full(bins, np.nan)
+    scored = windows[windows["scorable"]]
+    if scored.empty or duration_s <= 0:
+        return result
+    place = (scored["center_s"].to_numpy() / duration_s * bins).astype(int).clip(0, bins - 1)
+    np.fmax.at(result, place, scored["score"].to_numpy(dtype=np.float64))
+    return result
+
+
+def stretches(windows: pd.DataFrame) -> list[list[Any]]:
+    """Merge neighbouring windows that could not be scored to ``[start_s, stop_s, reason]``."""
+    merged: list[list[Any]] = []
+    bad = windows[~windows["scorable"]]
+    for start, stop, reason in zip(bad["start_s"], bad["stop_s"], bad["reason"], strict=True):
+        words = str(reason) if isinstance(reason, str) else "not scorable"
+        if merged and start <= merged[-1][1] + 1e-6:
+            merged[-1][1] = max(merged[-1][1], float(stop))
+        else:
+            merged.append([float(start), float(stop), words])
+    return merged
+
+
+def overview(
+    windows: pd.DataFrame,
+    duration_s: float,
+    threshold: float | None,
+    gaps: Iterable[tuple[float, float]] = (),
+) -> Payload:
+    """Return what the overview shows that does not change while a recording is reviewed."""
+    bins = min(OVERVIEW_BINS, max(1, len(windows)))
+    known = windows.loc[windows["scorable"], "score"]
+    return {
+        "range": [float(known.min()), float(known.max())] if len(known) else [0.0, 1.0],
+        "duration": float(duration_s),
+        "scores": encode(binned_scores(windows, duration_s, bins)),
+        "threshold": None if threshold is None else float(threshold),
+        "unscorable": stretches(windows),
+        "gaps": [[float(a), float(b)] for a, b in gaps],
+    }
+
+
+def marks(
+    segments: pd.DataFrame, verdicts: Mapping[str, Verdict], current: str | None
+) -> list[Payload]:
+    """Return the flagged segments as both canvases mark them: place, verdict and its shape."""
+    result = []
+    for segment_id, start, stop in zip(
+        segments["segment_id"], segments["start_s"], segments["stop_s"], strict=True
+    ):
+        verdict: Verdict = verdicts.get(segment_id, "undecided")
+        result.append(
+            {
+                "start": float(start),
+                "stop": float(stop),
+                "verdict": verdict,
+                "mark": VERDICT_MARKS[verdict],
+                "current": segment_id == current,
+            }
+        )
+    return result
+
+
+def page_scores(windows: pd.DataFrame, view: View) -> list[list[Any]]:
+    """Return ``[center_s, score or None, flagged, reason or None]`` of the page's windows."""
+    seen = windows[(windows["stop_s"] > view.start_s) & (windows["start_s"] < view.stop_s)]
+    return [
+        [
+            float(center),
+            float(score) if scorable else None,
+            bool(flagged),
+            str(reason) if isinstance(reason, str) else None,
+        ]
+        for center, score, flagged, scorable, reason in zip(
+            seen["center_s"],
+            seen["score"],
+            seen["flagged"],
+            seen["scorable"],
+            seen["reason"],
+            strict=True,
+        )
+    ]
+
+
+def page_annotations(annotations: Sequence[Annotation], view: View) -> list[list[Any]]:
+    """Return ``[onset, stop, text, is_beat]`` of what the file itself notes on this page."""
+    return [
+        [a.onset, a.onset + a.duration, a.description[:60], a.is_beat]
+        for a in annotations
+        if a.onset < view.stop_s and a.onset + a.duration >= view.start_s
+    ][:MOST_ANNOTATIONS]
+
+
+def traces(
+    page: Sequence[Trace], kind: str, view: View, gain: float, top_channel: str | None
+) -> Payload:
+    """Return the signal of one page.
+
+    Parameters
+    ----------
+    page : sequence of Trace
+    kind : str
+        ``"ecg"`` is drawn on millimetre paper, ``"eeg"`` as rows.
+    gain : float
+        ECG: mm per mV. EEG: µV per mm.
+    top_channel : str or None
+        The trace most responsible for the score, marked beside its name.
+    """
+    return {
+        "kind": kind,
+        "start": view.start_s,
+        "stop": view.stop_s,
+        "gain": gain,
+        "label": f"{clock(view.start_s)} to {clock(view.stop_s)}",
+        "traces": [
+            {
+                "name": trace.name,
+                "unit": trace.unit,
+                "seconds": len(trace.samples) / trace.sfreq,
+                "top": top_channel in (trace.name, *trace.name.replace("–", "-").split("-")),
+                **encode(extremes(trace.samples, MOST_POINTS)),
+            }
+            for trace in page
+        ],
+    }
+
+
+def fitting_gain(page: Sequence[Trace], kind: str, steps: Sequence[float]) -> float:
+    """Return the gain among `steps` at which typical excursions fill their row.
+
+    ECG: mm per mV so that the largest lead spans about 25 mm. EEG: µV per mm so that the 95th
+    percentile of the channels' excursions spans about 9 mm.
+    """
+    unit = "mV" if kind == "ecg" else "µV"
+    spans = [
+        float(np.subtract(*np.nanpercentile(t.samples, [99.8, 0.2])))
+        for t in page
+        if t.unit == unit and np.isfinite(t.samples).any()
+    ]
+    if not spans or max(spans) <= 0:
+        return steps[len(steps) // 2]
+    wanted = 25 / max(spans) if kind == "ecg" else float(np.percentile(spans, 75)) / 9
+    return min(steps, key=lambda step: abs(np.log(step / wanted)))

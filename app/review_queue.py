@@ -1,0 +1,46 @@
+"""The order in which segments are looked at, and which comes next. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import pandas as pd
+
+Order = Literal["time", "score"]
+
+
+def ordered(segments: pd.DataFrame, order: Order) -> tuple[str, ...]:
+    """Return the segment ids by time, or by peak score with the highest first."""
+    if order == "score":
+        segments = segments.sort_values("peak_score", ascending=False, kind="stable")
+    else:
+        segments = segments.sort_values("start_s", kind="stable")
+    return tuple(segments["segment_id"])
+
+
+def step(
+    queue: Sequence[str], current: str | None, by: int, skip: Collection[str] = ()
+) -> str | None:
+    """Return the segment `by` places (1 or -1) from `current`, passing over those in `skip`.
+
+    None if there is no further one. Without a current segment the search starts at the end it
+    comes from.
+    """
+    outside = -1 if by > 0 else len(queue)
+    start = queue.index(current) if current in queue else outside
+    ahead = queue[start + 1 :] if by > 0 else queue[:start][::-1]
+    return next((segment for segment in ahead if segment not in skip), None)
+
+
+def at_time(segments: pd.DataFrame, time_s: float, tolerance_s: float) -> str | None:
+    """Return the segment nearest to a time, if one lies within `tolerance_s` of it."""
+    if segments.empty:
+        return None
+    distance = pd.concat([segments["start_s"] - time_s, time_s - segments["stop_s"]], axis=1).max(
+        axis=1
+    )
+    nearest = int(distance.to_numpy().argmin())
+    if distance.iloc[nearest] > tolerance_s:
+        return None
+    return str(segments["segment_id"].iloc[nearest])

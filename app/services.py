@@ -1,0 +1,266 @@
+"""Reading runs and recordings for the screens: the only place that uses Streamlit's caches.
+
+Every cache is bounded and keyed by path, time of change and size, so that a run scored again is
+read again. What a cache returns is shared between users: never change it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import charts
+from app.signal_page import Trace, View, read_page
+from pipelines.errors import ExportError, RarewaveError
+from pipelines.exports import export_run
+from pipelines.readers import read_recording
+from pipelines.recording import Recording
+from pipelines.run_folder import RunFolder
+from pipelines.store import Decision, ReviewStore, Verdict
+
+RUN_VARIABLE = "RAREWAVE_RUN"
+"""Environment variable that names the run, or a folder of runs; ``python -m app`` sets it."""
+
+_Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RecordingRow:
+    """One line of the list of recordings. `reason` is set where nothing was scored."""
+
+    recording_id: str
+    patient_id: str
+    duration_s: float
+    n_windows: int
+    n_not_scorable: int
+    n_segments: int
+    n_reviewed: int
+    min_p_value: float
+    reason: str | None = None
+
+
+def run_choices() -> dict[str, Path]:
+    """Return the runs that can be opened, by name."""
+    root = Path(os.environ.get(RUN_VARIABLE) or "runs").resolve()
+    if (root / "run.json").is_file():
+        return {root.name: root}
+    found = [*root.glob("*/run.json"), *root.glob("*/*/run.json")]
+    return {path.parent.relative_to(root).as_posix(): path.parent for path in sorted(found)}
+
+
+def runs_root() -> str:
+    """Return the folder that :func:`run_choices` looks into, as it was given."""
+    return os.environ.get(RUN_VARIABLE) or "runs"
+
+
+def manifest(run: RunFolder) -> dict[str, Any]:
+    """Return ``run.json``."""
+    return _manifest(str(run.path), _stamp(run.manifest_path))
+
+
+def kind(run: RunFolder) -> str:
+    """Return ``"ecg"`` or ``"eeg"``."""
+    return str(manifest(run).get("model", {}).get("kind", "eeg"))
+
+
+def threshold(run: RunFolder) -> float | None:
+    """Return the score above which windows are flagged, if the run states it."""
+    value = manifest(run).get("model", {}).get("threshold")
+    return None if value is None else float(value)
+
+
+def windows(run: RunFolder, recording_id: str) -> pd.DataFrame:
+    """Return the windows of one recording."""
+    return _read(run, recording_id, "windows")
+
+
+def segments(run: RunFolder, recording_id: str) -> pd.DataFrame:
+    """Return the flagged segments of one recording, by time."""
+    return _read(run, recording_id, "segments")
+
+
+def features(run: RunFolder, recording_id: str) -> pd.DataFrame | None:
+    """Return the features of one recording by window_index, or None if they were not kept."""
+    if not (run.recording_folder(recording_id) / "features.parquet").is_file():
+        return None
+    return _read(run, recording_id, "features")
+
+
+def recording_rows(run: RunFolder) -> list[RecordingRow]:
+    """Return every recording of the run: the scored ones, then the quarantined ones."""
+    status = {entry["recording_id"]: entry for entry in run.status()}
+    decisions = ReviewStore(run.reviews_path).latest()
+    reviewed = {key for key, decision in decisions.items() if decision.verdict != "undecided"}
+    patients = {
+        entry["recording_id"]: str(entry.get("patient_id") or entry["recording_id"])
+        for entry in manifest(run).get("inputs", [])
+    }
+    rows = []
+    scored = run.recording_ids()
+    for recording_id in scored:
+        found = segments(run, recording_id)
+        counts = status.get(recording_id, {})
+        if not {"n_windows", "n_not_scorable", "duration_s"} <= counts.keys():
+            counts = _counted(windows(run, recording_id))
+        rows.append(
+            RecordingRow(
+                recording_id,
+                patients.get(recording_id, recording_id),
+                float(counts["duration_s"]),
+                int(counts["n_windows"]),
+                int(counts["n_not_scorable"]),
+                len(found),
+                sum((recording_id, s) in reviewed for s in found["segment_id"]),
+                float(found["min_p_value"].min()) if len(found) else float("nan"),
+            )
+        )
+    for recording_id, entry in status.items():
+        if recording_id not in scored and entry.get("state") == "quarantined":
+            nothing = float("nan")
+            patient = patients.get(recording_id, recording_id)
+            reason = str(entry.get("reason") or "no reason given")
+            rows.append(RecordingRow(recording_id, patient, nothing, 0, 0, 0, 0, nothing, reason))
+    return rows
+
+
+def decisions(run: RunFolder, recording_id: str) -> dict[str, Decision]:
+    """Return the last decision about each segment of one recording."""
+    latest = ReviewStore(run.reviews_path).latest(recording_id)
+    return {segment_id: decision for (_, segment_id), decision in latest.items()}
+
+
+def verdicts(latest: Mapping[str, Decision]) -> dict[str, Verdict]:
+    """Return the verdict of each segment about which anything was decided."""
+    return {segment_id: decision.verdict for segment_id, decision in latest.items()}
+
+
+def history(run: RunFolder, recording_id: str, segment_id: str) -> tuple[Decision, ...]:
+    """Return every decision about one segment, oldest first."""
+    return ReviewStore(run.reviews_path).history(recording_id, segment_id)
+
+
+def decide(
+    run: RunFolder, recording_id: str, segment_id: str, verdict: Verdict, comment: str, user: str
+) -> Decision:
+    """Store a decision."""
+    return ReviewStore(run.reviews_path).record(recording_id, segment_id, verdict, comment, user)
+
+
+def recording(run: RunFolder, recording_id: str) -> Recording:
+    """Open the recording that was scored; its samples are read page by page."""
+    path = run.source(recording_id)
+    return _recording(str(path), _stamp(path))
+
+
+def channel_names(run: RunFolder, recording_id: str) -> list[str]:
+    """Return the channels of the run's kind, or none if the recording cannot be read now."""
+    try:
+        source = recording(run, recording_id)
+    except RarewaveError:
+        return []
+    return [channel.name for channel in source.channels if channel.kind == kind(run)]
+
+
+def overview(run: RunFolder, recording_id: str) -> dict[str, Any]:
+    """Return the unchanging part of the overview of one recording."""
+    path = run.recording_folder(recording_id) / "windows.parquet"
+    return _overview(run, str(path), recording_id, _stamp(path), threshold(run))
+
+
+def page(run: RunFolder, recording_id: str, view: View) -> tuple[Trace, ...]:
+    """Return the signal of one page."""
+    path = run.source(recording_id)
+    return _page(str(path), _stamp(path), kind(run), view)
+
+
+def export(run: RunFolder, format: str, only: str) -> tuple[Path, bytes, str, int]:
+    """Export into a new folder under ``RUN/exports``.
+
+    Returns
+    -------
+    folder : pathlib.Path
+    content : bytes
+        The file, or a zip of all files where there are several.
+    name : str
+        What to call the download.
+    n_files : int
+    """
+    moment = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    folder = run.path / "exports" / f"{format}-{only}-{moment}"
+    files = export_run(run.path, format, folder, only)
+    if not files:
+        raise ExportError(f"the export as {format} of '{only}' wrote no file")
+    if len(files) == 1:
+        return folder, files[0].read_bytes(), files[0].name, 1
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.write(file, Path(file).relative_to(folder).as_posix())
+    return folder, buffer.getvalue(), f"rarewave-{run.path.name}-{format}-{only}.zip", len(files)
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+def _counted(table: pd.DataFrame) -> dict[str, float]:
+    return {
+        "n_windows": len(table),
+        "n_not_scorable": int((~table["scorable"]).sum()),
+        "duration_s": float(table["stop_s"].max()) if len(table) else 0.0,
+    }
+
+
+def _read(run: RunFolder, recording_id: str, name: str) -> pd.DataFrame:
+    path = run.recording_folder(recording_id) / f"{name}.parquet"
+    return _table(str(run.path), recording_id, name, _stamp(path))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _manifest(run_path: str, stamp: _Stamp) -> dict[str, Any]:
+    return RunFolder(Path(run_path)).manifest()
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _table(run_path: str, recording_id: str, name: str, stamp: _Stamp) -> pd.DataFrame:
+    read = getattr(RunFolder(Path(run_path)), name)
+    table: pd.DataFrame = read(recording_id)
+    return table
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _recording(path: str, stamp: _Stamp) -> Recording:
+    return read_recording(path)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _overview(
+    _run: RunFolder, path: str, recording_id: str, stamp: _Stamp, threshold: float | None
+) -> dict[str, Any]:
+    table = windows(_run, recording_id)
+    duration_s = float(table["stop_s"].max()) if len(table) else 0.0
+    gaps: tuple[tuple[float, float], ...] = ()
+    try:
+        source = recording(_run, recording_id)
+        duration_s, gaps = max(source.duration_s, duration_s), source.gaps
+    except RarewaveError:  # moved or damaged since: the scores can still be reviewed
+        pass
+    return charts.overview(table, duration_s, threshold, gaps)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _page(path: str, stamp: _Stamp, kind: str, view: View) -> tuple[Trace, ...]:
+    return read_page(_recording(path, stamp), kind, view)

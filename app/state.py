@@ -1,0 +1,164 @@
+"""What one user is looking at: the only place that touches session state and the address.
+
+A session belongs to one browser tab; nothing here is shared between users. The address carries
+what a link should reopen: the run, the recording and the segment.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import streamlit as st
+
+from app.montage import Montage
+from app.review_queue import Order
+
+Parameter = Literal["run", "recording", "segment"]
+REVIEWER, ORDER, MOVE_ON = "rw_reviewer", "rw_order", "rw_move_on"
+PAGE_S, GAIN, HIGH_PASS, LOW_PASS, MONTAGE = (
+    "rw_page_s",
+    "rw_gain",
+    "rw_high_pass",
+    "rw_low_pass",
+    "rw_montage",
+)
+_RUN, _START, _EXPORTED = "rw_run", "rw_page_start", "rw_exported"
+OVERVIEW, TRACES = "rw_overview", "rw_traces"
+RECORDING_TABLE, SEGMENT_TABLE = "rw_recordings", "rw_segments"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The last export of this session, ready to download."""
+
+    name: str
+    content: bytes
+    folder: str
+    n_files: int
+
+
+def address(parameter: Parameter) -> str | None:
+    """Return a parameter of the page's address, or None."""
+    value = st.query_params.get(parameter)
+    return value or None
+
+
+def set_address(**parameters: str | None) -> None:
+    """Change parameters of the page's address; None removes one."""
+    for name, value in parameters.items():
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def keep(key: str, default: Any) -> None:
+    """Give a widget its first value, and keep its value while other pages are shown."""
+    st.session_state[key] = st.session_state.get(key, default)
+
+
+def keep_choice(key: str, default: Any, accepted: tuple[Any, ...]) -> None:
+    """Like :func:`keep`, but fall back to the default if the choice is not offered here."""
+    value = st.session_state.get(key, default)
+    st.session_state[key] = value if value in accepted else default
+
+
+def reviewer() -> str:
+    """Return the name under which decisions are stored; empty if it was cleared."""
+    return str(st.session_state.get(REVIEWER, system_user())).strip()
+
+
+def system_user() -> str:
+    """Return the name of the account the server runs under, or an empty string."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def order() -> Order:
+    """Return the order of the queue."""
+    return cast(Order, st.session_state.get(ORDER, "time"))
+
+
+def moves_on() -> bool:
+    """Return True if a decision opens the next segment that was not reviewed."""
+    return bool(st.session_state.get(MOVE_ON, False))
+
+
+def page_seconds() -> float:
+    """Return the length of the page of signal."""
+    return float(st.session_state.get(PAGE_S, 10))
+
+
+def chosen(key: str) -> Any:
+    """Return the value of a widget by its key, or None."""
+    return st.session_state.get(key)
+
+
+def montage() -> Montage:
+    """Return the chosen EEG montage."""
+    return cast(Montage, st.session_state.get(MONTAGE, "recorded"))
+
+
+def page_start(recording_id: str) -> float | None:
+    """Return where the reader has moved the page of signal, or None to follow the segment."""
+    place = st.session_state.get(_START)
+    return place[1] if place and place[0] == recording_id else None
+
+
+def set_page_start(recording_id: str, start_s: float | None) -> None:
+    """Move the page of signal; None lets it follow the segment again."""
+    st.session_state[_START] = None if start_s is None else (recording_id, start_s)
+
+
+def comment_key(segment_id: str) -> str:
+    """Return the key of the comment box of one segment."""
+    return f"rw_comment_{segment_id}"
+
+
+def set_comment(segment_id: str, comment: str) -> None:
+    """Put text into the comment box of one segment before it is drawn."""
+    st.session_state[comment_key(segment_id)] = comment
+
+
+def clicked() -> Mapping[str, float] | None:
+    """Return where the overview was clicked in this run of the script."""
+    value = st.session_state.get(OVERVIEW)
+    return cast("Mapping[str, float] | None", getattr(value, "clicked", None))
+
+
+def selected_row(key: str) -> int | None:
+    """Return the row that was clicked in a table, or None."""
+    selection = getattr(st.session_state.get(key), "selection", None)
+    if not selection:
+        return None
+    if selection.get("cells"):
+        return int(selection["cells"][0][0])
+    return int(selection["rows"][0]) if selection.get("rows") else None
+
+
+def run_name() -> str | None:
+    """Return the name of the run that this session looks at."""
+    return address("run") or cast("str | None", st.session_state.get(_RUN))
+
+
+def set_run(name: str | None) -> None:
+    """Choose a run; what was shown of another one is forgotten."""
+    if st.session_state.get(_RUN) not in (None, name):
+        st.session_state.pop(_START, None)
+        st.session_state.pop(_EXPORTED, None)
+    st.session_state[_RUN] = name
+
+
+def set_exported(exported: Exported | None) -> None:
+    """Keep the last export for the download button."""
+    st.session_state[_EXPORTED] = exported
+
+
+def exported() -> Exported | None:
+    """Return the last export of this session."""
+    return cast("Exported | None", st.session_state.get(_EXPORTED))

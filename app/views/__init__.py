@@ -1,0 +1,1 @@
+"""The pages: thin, they ask services for data and lay it out."""

@@ -1,0 +1,128 @@
+"""The list of recordings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import markup, messages, services, state
+from app.services import RecordingRow
+from pipelines.run_folder import RunFolder
+
+
+def show(run: RunFolder, review_page: Any) -> None:
+    """Show one row a recording; a click opens it."""
+    rows = services.recording_rows(run)
+    scored = [row for row in rows if row.reason is None]
+    failed = [row for row in rows if row.reason is not None]
+    kind = services.kind(run).upper()
+    st.html(markup.page_title("Recordings", [f"{kind} run {run.path.name}", _baseline(run)]))
+    if not rows:
+        st.info(messages.NO_RECORDINGS)
+        return
+    _tiles(scored, failed)
+    waiting = [row for row in scored if row.n_reviewed < row.n_segments]
+    chosen: str | None = None
+    if waiting and st.button(
+        "Review the next recording",
+        type="primary",
+        icon=":material/play_arrow:",
+        shortcut="Enter",
+        help=f"Opens {markup.plain(waiting[0].recording_id)}",
+    ):
+        chosen = waiting[0].recording_id
+    chosen = _table(scored) or chosen
+    if failed:
+        _quarantined(failed)
+    if chosen is not None:
+        st.switch_page(review_page, query_params={"recording": chosen})
+
+
+def _baseline(run: RunFolder) -> str:
+    baseline = services.manifest(run).get("baseline")
+    if not baseline:
+        return messages.POPULATION
+    start, stop = (messages.clock(float(t)) for t in baseline)
+    return messages.BASELINE.format(start=start, stop=stop)
+
+
+def _tiles(scored: Sequence[RecordingRow], failed: Sequence[RecordingRow]) -> None:
+    flagged = sum(row.n_segments for row in scored)
+    reviewed = sum(row.n_reviewed for row in scored)
+    windows = sum(row.n_windows for row in scored)
+    unscorable = sum(row.n_not_scorable for row in scored)
+    share = f"{unscorable / windows:.1%}" if windows else "–"
+    figures = [
+        ("recordings scored", str(len(scored))),
+        ("of signal", messages.length(sum(row.duration_s for row in scored))),
+        ("flagged segments", f"{flagged:,}"),
+        ("reviewed", f"{reviewed:,} of {flagged:,}"),
+        ("of windows not scorable", share),
+    ]
+    if failed:
+        figures.append(("recordings set aside", str(len(failed))))
+    st.html(markup.tiles(figures))
+
+
+def _table(rows: Sequence[RecordingRow]) -> str | None:
+    """Draw the scored recordings and return the one that was clicked."""
+    if not rows:
+        return None
+    table = pd.DataFrame(
+        {
+            "Recording": [row.recording_id for row in rows],
+            "Patient": [row.patient_id for row in rows],
+            "Duration": [messages.clock(row.duration_s) for row in rows],
+            "Windows": [row.n_windows for row in rows],
+            "Not scorable": [row.n_not_scorable for row in rows],
+            "Flagged": [row.n_segments for row in rows],
+            "Reviewed": [
+                row.n_reviewed / row.n_segments if row.n_segments else 1.0 for row in rows
+            ],
+            "Progress": [
+                f"{row.n_reviewed} of {row.n_segments}" if row.n_segments else "nothing flagged"
+                for row in rows
+            ],
+            "Lowest p-value": [row.min_p_value for row in rows],
+        }
+    )
+    st.dataframe(
+        table,
+        key=state.RECORDING_TABLE,
+        hide_index=True,
+        width="stretch",
+        height=min(620, 37 + 36 * len(table)),
+        row_height=36,
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        column_config={
+            "Recording": st.column_config.TextColumn(width="medium"),
+            "Windows": st.column_config.NumberColumn(format="localized"),
+            "Not scorable": st.column_config.NumberColumn(format="localized"),
+            "Reviewed": st.column_config.ProgressColumn(
+                format="percent", min_value=0, max_value=1, color="primary"
+            ),
+            "Lowest p-value": st.column_config.NumberColumn(
+                format="%.2g",
+                help="Of all windows; small is unusual. Not a probability of disease.",
+            ),
+        },
+    )
+    row = state.selected_row(state.RECORDING_TABLE)
+    return rows[row].recording_id if row is not None and row < len(rows) else None
+
+
+def _quarantined(rows: Sequence[RecordingRow]) -> None:
+    st.html(markup.section("Set aside, not scored"))
+    table = pd.DataFrame(
+        {"Recording": [row.recording_id for row in rows], "Reason": [row.reason for row in rows]}
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        column_config={"Reason": st.column_config.TextColumn(width="large")},
+    )

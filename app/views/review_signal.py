@@ -1,0 +1,149 @@
+"""The signal of one page with its controls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from app import charts, markup, messages, services, state
+from app.montage import Montage, available
+from app.signal_page import View
+from app.trace_viewer import show_traces
+from pipelines.errors import RarewaveError
+
+if TYPE_CHECKING:
+    from app.views.review import Place
+
+PAGES_S = {"ecg": (5, 10, 20), "eeg": (10, 15, 30)}
+GAINS = {"ecg": (2.5, 5.0, 10.0, 20.0, 40.0), "eeg": (3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0)}
+HIGH_PASS = {"ecg": (None, 0.05, 0.5, 1.0), "eeg": (None, 0.16, 0.5, 1.0, 3.0)}
+LOW_PASS = {"ecg": (None, 25.0, 40.0, 100.0), "eeg": (None, 15.0, 35.0, 70.0)}
+_DEFAULT_HIGH, _DEFAULT_LOW = 0.5, {"ecg": 40.0, "eeg": 35.0}
+_MONTAGES = {"recorded": "As recorded", "bipolar": "Bipolar", "average": "Average ref."}
+_AUTO = "auto"
+
+
+def prepare(kind: str, names: list[str]) -> None:
+    """Give every control a value that this recording offers, before anything reads it."""
+    state.keep_choice(state.PAGE_S, 10, PAGES_S[kind])
+    state.keep_choice(state.GAIN, _AUTO, (_AUTO, *GAINS[kind]))
+    state.keep_choice(state.HIGH_PASS, _DEFAULT_HIGH, HIGH_PASS[kind])
+    state.keep_choice(state.LOW_PASS, _DEFAULT_LOW[kind], LOW_PASS[kind])
+    state.keep_choice(state.MONTAGE, "recorded", _montages(kind, names))
+
+
+def view(recording_id: str, segment: pd.Series | None, duration_s: float) -> View:
+    """Return the page to show: where the reader has moved it, else around the segment."""
+    page_s = state.page_seconds()
+    start = state.page_start(recording_id)
+    if start is None:
+        start = 0.0
+        if segment is not None:
+            length = min(segment["stop_s"] - segment["start_s"], page_s * 0.8)
+            start = segment["start_s"] + length / 2 - page_s / 2
+    start = round(max(0.0, min(float(start), duration_s - page_s)), 3)
+    high, low = state.chosen(state.HIGH_PASS), state.chosen(state.LOW_PASS)
+    return View(start, start + page_s, high, low, state.montage())
+
+
+def draw(place: Place, view: View, marks: list[charts.Payload], overview: dict[str, Any]) -> None:
+    """Draw the controls and the canvas, or say why there is no signal."""
+    kind = services.kind(place.run)
+    try:
+        recording = services.recording(place.run, place.recording_id)
+        names = services.channel_names(place.run, place.recording_id)
+        _controls(place.recording_id, kind, names, view)
+        page = services.page(place.run, place.recording_id, view)
+    except RarewaveError as error:
+        st.warning(markup.plain(messages.SIGNAL_MISSING.format(reason=error)))
+        return
+    gain = state.chosen(state.GAIN)
+    if gain == _AUTO:
+        gain = charts.fitting_gain(page, kind, GAINS[kind])
+    top = place.segment["top_channel"] if place.segment is not None else None
+    data = charts.traces(page, kind, view, float(gain), top if isinstance(top, str) else None)
+    low, high = overview["range"]
+    show_traces(
+        {
+            **data,
+            "marks": [m for m in marks if m["stop"] >= view.start_s and m["start"] <= view.stop_s],
+            "annotations": charts.page_annotations(recording.annotations, view),
+            "scores": charts.page_scores(place.windows, view),
+            "lowScore": low,
+            "topScore": high,
+            "threshold": overview["threshold"],
+            "height": 452 if kind == "ecg" else max(470, 90 + 22 * len(page)),
+            "aria": f"{kind.upper()}, {len(page)} traces, {data['label']}. Drag to measure.",
+        },
+        key=state.TRACES,
+    )
+    st.html(_footnote(kind, float(gain), state.page_seconds()))
+
+
+def _montages(kind: str, names: list[str]) -> tuple[Montage, ...]:
+    return available(names) if kind == "eeg" else ("recorded",)
+
+
+def _controls(recording_id: str, kind: str, names: list[str], view: View) -> None:
+    unit = "mm/mV" if kind == "ecg" else "µV/mm"
+    montages = _montages(kind, names)
+    columns = iter(
+        st.columns(
+            [1.15, 1, 1, 1, *([1.15] if len(montages) > 1 else []), 1.2],
+            vertical_alignment="bottom",
+            gap="small",
+        )
+    )
+    next(columns).selectbox(
+        "Page", PAGES_S[kind], key=state.PAGE_S, format_func=lambda s: _page_words(kind, s)
+    )
+    next(columns).selectbox(
+        "Gain",
+        (_AUTO, *GAINS[kind]),
+        key=state.GAIN,
+        format_func=lambda g: "Auto" if g == _AUTO else f"{g:g} {unit}",
+    )
+    next(columns).selectbox("High-pass", HIGH_PASS[kind], key=state.HIGH_PASS, format_func=_hertz)
+    next(columns).selectbox("Low-pass", LOW_PASS[kind], key=state.LOW_PASS, format_func=_hertz)
+    if len(montages) > 1:
+        next(columns).selectbox(
+            "Montage", montages, key=state.MONTAGE, format_func=lambda m: _MONTAGES[m]
+        )
+    half = (view.stop_s - view.start_s) / 2
+    with next(columns).container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        for words, icon, to, key in (
+            ("Half a page back", ":material/chevron_left:", view.start_s - half, "Shift+Left"),
+            ("Half a page on", ":material/chevron_right:", view.start_s + half, "Shift+Right"),
+        ):
+            st.button(
+                " ",
+                key=f"rw_{key}",
+                icon=icon,
+                shortcut=key,
+                help=words,
+                on_click=state.set_page_start,
+                args=(recording_id, to),
+            )
+
+
+def _page_words(kind: str, seconds: int) -> str:
+    return f"{seconds} s, {250 / seconds:g} mm/s" if kind == "ecg" else f"{seconds} s"
+
+
+def _hertz(value: float | None) -> str:
+    return "Off" if value is None else f"{value:g} Hz"
+
+
+def _footnote(kind: str, gain: float, page_s: float) -> str:
+    if kind == "ecg":
+        scale = f"{250 / page_s:g} mm/s, {gain:g} mm/mV"
+    else:
+        scale = f"{gain:g} µV/mm, negative up"
+    parts = (
+        scale,
+        "filters change the picture, never the score",
+        "drag over the signal to measure",
+    )
+    return '<div class="rw-legend">' + "".join(f"<span>{p}</span>" for p in parts) + "</div>"
