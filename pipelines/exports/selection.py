@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -157,23 +156,39 @@ class Exporter(Protocol):
         """Write `selection` into the folder `to`."""
 
 
+@dataclass(frozen=True)
+class Collecting:
+    """Swallows an error and notes its reason under the name of a recording."""
+
+    reasons: dict[str, str]
+    recording_id: str
+
+    def __enter__(self) -> None:
+        """Begin to collect."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Note any error; interrupts go through."""
+        if not isinstance(error, Exception):
+            return False
+        if isinstance(error, RarewaveError):
+            reason = str(error)
+        elif isinstance(error, OSError):
+            reason = error.strerror or type(error).__name__
+        else:  # a damaged table can fail in any way
+            reason = f"its part of the run is damaged ({type(error).__name__})"
+        self.reasons[self.recording_id] = reason
+        return True
+
+
 @dataclass
 class Failures:
     """Recordings that could not be exported, and why; the others go on."""
 
     reasons: dict[str, str] = field(default_factory=dict)
 
-    @contextmanager
-    def collecting(self, recording_id: str) -> Iterator[None]:
-        """Note an error about one recording instead of raising it."""
-        try:
-            yield
-        except RarewaveError as error:
-            self.reasons[recording_id] = str(error)
-        except OSError as error:
-            self.reasons[recording_id] = error.strerror or type(error).__name__
-        except Exception as error:  # a damaged table can fail in any way; the others go on
-            self.reasons[recording_id] = f"its part of the run is damaged ({type(error).__name__})"
+    def collecting(self, recording_id: str) -> Collecting:
+        """Return a context that notes an error about one recording instead of raising it."""
+        return Collecting(self.reasons, recording_id)
 
     def raise_if_any(self, format: str, n_recordings: int) -> None:
         """Raise one :class:`ExportError` that names every recording that failed."""
