@@ -74,8 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = app(words or ["--help"], prog_name="rarewave", standalone_mode=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        complain("interrupted")
-        return INTERRUPTED
+        result = INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -84,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         complain(_explain(error))
         return 1
+    if result == INTERRUPTED:  # typer makes an exit code of the interrupt
+        complain("interrupted")
     return result if isinstance(result, int) else 0
 
 

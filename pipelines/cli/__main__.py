@@ -1,0 +1,7 @@
+"""``python -m pipelines.cli`` is ``rarewave``."""
+
+import sys
+
+from pipelines.cli import main
+
+sys.exit(main())
