@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+RUN_VARIABLE = "RAREWAVE_RUN"
+"""Environment variable that names the run, or a folder of runs; ``python -m app`` sets it."""
+
 
 def streamlit_app_path() -> Path:
     """Return the file that Streamlit runs."""

@@ -118,8 +118,7 @@ def options(host: str, port: int) -> dict[str, Any]:
 def _serve(run: Path | None, host: str, port: int) -> None:
     from streamlit.web import bootstrap
 
-    from app import streamlit_app_path
-    from app.services import RUN_VARIABLE
+    from app import RUN_VARIABLE, streamlit_app_path
 
     if run is None:
         os.environ.pop(RUN_VARIABLE, None)

@@ -190,19 +190,29 @@ def traces(
     }
 
 
-def fitting_gain(page: Sequence[Trace], kind: str, steps: Sequence[float]) -> float:
-    """Return the gain among `steps` at which typical excursions fill their row.
+def fitting_gain(pages: Iterable[Sequence[Trace]], kind: str, steps: Sequence[float]) -> float:
+    """Return the gain among `steps` at which the usual signal fits its row.
 
-    ECG: mm per mV so that the largest lead spans about 25 mm. EEG: µV per mm so that the 95th
-    percentile of the channels' excursions spans about 9 mm.
+    Parameters
+    ----------
+    pages : iterable of sequences of Trace
+        A few pages from all over the recording, so that the gain does not change from page to
+        page.
+    kind : str
+        ``"ecg"``: mm per mV so that the beats of the largest lead span about 32 mm. ``"eeg"``:
+        µV per mm so that the excursions of a large channel span about 4 mm.
+    steps : sequence of float
+        The gains on offer.
     """
-    unit = "mV" if kind == "ecg" else "µV"
-    spans = [
-        float(np.subtract(*np.nanpercentile(t.samples, [99.8, 0.2])))
-        for t in page
-        if t.unit == unit and np.isfinite(t.samples).any()
-    ]
-    if not spans or max(spans) <= 0:
+    unit, low, high = ("mV", 0.2, 99.8) if kind == "ecg" else ("µV", 2.5, 97.5)
+    spans = []
+    for page in pages:
+        known = [t.samples[np.isfinite(t.samples)] for t in page if t.unit == unit]
+        each = [float(np.subtract(*np.percentile(v, [high, low]))) for v in known if v.size]
+        if each:
+            spans.append(max(each) if kind == "ecg" else float(np.percentile(each, 75)))
+    usual = float(np.median(spans)) if spans else 0.0
+    if usual <= 0:
         return steps[len(steps) // 2]
-    wanted = 25 / max(spans) if kind == "ecg" else float(np.percentile(spans, 75)) / 9
-    return min(steps, key=lambda step: abs(np.log(step / wanted)))
+    wanted = 32 / usual if kind == "ecg" else usual / 4
+    return min(steps, key=lambda step: abs(float(np.log(step / wanted))))

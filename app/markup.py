@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from html import escape
 
@@ -17,6 +18,15 @@ def text(value: object) -> str:
 def plain(value: object) -> str:
     """Return `value` escaped for use inside Markdown, as labels of widgets are."""
     return _MARKDOWN.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def brand(icon: bytes, name: str, detail: str) -> str:
+    """Return the product's mark and name over what is open. `icon` is an SVG of our own."""
+    source = "data:image/svg+xml;base64," + b64encode(icon).decode("ascii")
+    return (
+        f'<div class="rw-brand"><img src="{source}" alt=""><div><b>{text(name)}</b>'
+        f"<small>{text(detail)}</small></div></div>"
+    )
 
 
 def page_title(title: str, details: Iterable[str]) -> str:
@@ -61,6 +71,11 @@ def feature_row(words: str, comparison: str, rank: str, share: float) -> str:
         f'<span class="rw-iqr"></span><span class="rw-dot" style="left:{left:.1f}%"></span></div>'
         f"<small>{text(comparison)} · {text(rank)}</small></div>"
     )
+
+
+def more(title: str, content: str) -> str:
+    """Return `content`, which is HTML made here, folded under a title."""
+    return f'<details class="rw-more"><summary>{text(title)}</summary>{content}</details>'
 
 
 def section(title: str) -> str:

@@ -72,11 +72,13 @@ def rarity(value: float) -> str:
     """Say what a conformal p-value means, and nothing more."""
     if not 0 < value <= 1:
         return "–"
-    return f"about 1 in {round(1 / value):,} usual windows scores this high"
+    return f"1 in {round(1 / value):,} usual windows"
 
 
 def percentile(share: float) -> str:
     """Say in words where a value lies among all windows, `share` of them being lower."""
+    if 0.1 <= share <= 0.9:
+        return "not unusual by itself, but together with the others"
     if share >= 0.5:
         return f"higher than {_percent(share)} of windows"
     return f"lower than {_percent(1 - share)} of windows"

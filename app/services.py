@@ -10,7 +10,7 @@ import io
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import charts
+from app import RUN_VARIABLE, charts
 from app.signal_page import Trace, View, read_page
 from pipelines.errors import ExportError, RarewaveError
 from pipelines.exports import export_run
@@ -27,9 +27,8 @@ from pipelines.recording import Recording
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, ReviewStore, Verdict
 
-RUN_VARIABLE = "RAREWAVE_RUN"
-"""Environment variable that names the run, or a folder of runs; ``python -m app`` sets it."""
-
+_GAIN_PAGES = 8
+_PROFILE_BINS = 48
 _Stamp = tuple[int, int]
 
 
@@ -161,6 +160,12 @@ def recording(run: RunFolder, recording_id: str) -> Recording:
     return _recording(str(path), _stamp(path))
 
 
+def profile(run: RunFolder, recording_id: str) -> list[float]:
+    """Return the highest score, at least zero, in each of 48 equal parts of a recording."""
+    path = run.recording_folder(recording_id) / "windows.parquet"
+    return _profile(run, str(path), recording_id, _stamp(path))
+
+
 def channel_names(run: RunFolder, recording_id: str) -> list[str]:
     """Return the channels of the run's kind, or none if the recording cannot be read now."""
     try:
@@ -180,6 +185,13 @@ def page(run: RunFolder, recording_id: str, view: View) -> tuple[Trace, ...]:
     """Return the signal of one page."""
     path = run.source(recording_id)
     return _page(str(path), _stamp(path), kind(run), view)
+
+
+def fitting_gain(run: RunFolder, recording_id: str, view: View, steps: tuple[float, ...]) -> float:
+    """Return the gain that suits the recording as a whole under the filters of `view`."""
+    path = run.source(recording_id)
+    anywhere = replace(view, start_s=0.0, stop_s=10.0)
+    return _gain(str(path), _stamp(path), kind(run), anywhere, steps)
 
 
 def export(run: RunFolder, format: str, only: str) -> tuple[Path, bytes, str, int]:
@@ -264,3 +276,23 @@ def _overview(
 @st.cache_data(max_entries=128, show_spinner=False)
 def _page(path: str, stamp: _Stamp, kind: str, view: View) -> tuple[Trace, ...]:
     return read_page(_recording(path, stamp), kind, view)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _gain(path: str, stamp: _Stamp, kind: str, view: View, steps: tuple[float, ...]) -> float:
+    source = _recording(path, stamp)
+    latest = max(source.duration_s - view.stop_s, 0.0)
+    starts = [latest * (i + 0.5) / _GAIN_PAGES for i in range(_GAIN_PAGES)]
+    pages = (
+        read_page(source, kind, replace(view, start_s=start, stop_s=start + view.stop_s))
+        for start in starts
+    )
+    return charts.fitting_gain(pages, kind, steps)
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _profile(_run: RunFolder, path: str, recording_id: str, stamp: _Stamp) -> list[float]:
+    table = windows(_run, recording_id)
+    duration_s = float(table["stop_s"].max()) if len(table) else 0.0
+    scores = charts.binned_scores(table, duration_s, _PROFILE_BINS)
+    return [max(float(score), 0.0) if score == score else 0.0 for score in scores]

@@ -12,16 +12,14 @@ from pipelines.errors import RarewaveError
 from pipelines.run_folder import RunFolder
 
 _STYLE = Path(__file__).with_name("style.css")
-_MARK = (
-    '<svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="8" '
-    'fill="#265c8e"/><path d="M3 18h6l2-4 2 6 3-14 4 20 3-10 1 2h5" fill="none" stroke="#fff" '
-    'stroke-width="2" stroke-linejoin="round" stroke-linecap="round"/></svg>'
-)
+_ICON = Path(__file__).with_name("icon.svg")
 
 
 def main() -> None:
     """Draw the frame that all pages share, and the page that is asked for."""
-    st.set_page_config(page_title="Rarewave", page_icon=":material/ecg_heart:", layout="wide")
+    st.set_page_config(
+        page_title="Rarewave", page_icon=str(_ICON), layout="wide", initial_sidebar_state=220
+    )
     st.html(_STYLE)
     try:
         _draw()
@@ -75,10 +73,7 @@ def _pages(run: RunFolder, name: str, several: bool) -> None:
 
 def _sidebar(name: str, pages: list[st.Page], several: bool = False) -> None:
     with st.sidebar:
-        st.html(
-            f'<div class="rw-brand">{_MARK}<div><b>Rarewave</b>'
-            f"<small>{markup.text(name)}</small></div></div>"
-        )
+        st.html(markup.brand(_ICON.read_bytes(), "Rarewave", name))
         for page in pages:
             st.page_link(page)
         if pages:

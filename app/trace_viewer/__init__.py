@@ -29,9 +29,9 @@ _traces = _canvas("traces")
 
 def show_overview(data: dict[str, Any], *, key: str, on_click: Callable[[], None]) -> None:
     """Mount the overview; a click sets the trigger ``clicked`` to ``{"time", "tolerance"}``."""
-    _overview(data=data, key=key, height=int(data["height"]), on_clicked_change=on_click)
+    _overview(data=data, key=key, on_clicked_change=on_click)
 
 
 def show_traces(data: dict[str, Any], *, key: str) -> None:
     """Mount the signal view. Dragging measures time and amplitude between two points."""
-    _traces(data=data, key=key, height=int(data["height"]))
+    _traces(data=data, key=key)

@@ -143,7 +143,7 @@ function drawHover(ctx, p, data, scores, hoverX, x, y0, y1, width) {
 export default function ({ data, parentElement, setTriggerValue }) {
   const scores = Array.from(decode(data.scores));
   let hoverX = null;
-  const view = setUp(parentElement, (ctx, w, h) => drawOverview(ctx, w, h, data, scores, hoverX));
+  const view = setUp(parentElement, data.height, (ctx, w, h) => drawOverview(ctx, w, h, data, scores, hoverX));
   const { canvas } = view;
   canvas.setAttribute("aria-label", data.aria);
   canvas.style.cursor = "pointer";

@@ -78,9 +78,10 @@ function hatch(ctx, x0, y0, x1, y1, colour) {
 }
 
 /** Keep the canvas as sharp as the screen and call `draw(ctx, width, height)` when it must. */
-function setUp(parentElement, draw) {
+function setUp(parentElement, pixels, draw) {
   const canvas = parentElement.querySelector("canvas");
   const box = parentElement.querySelector(".rw-canvas");
+  box.style.height = `${pixels}px`;
   const paint = () => {
     const { clientWidth: width, clientHeight: height } = box;
     if (!width || !height) return;

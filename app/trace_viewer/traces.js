@@ -236,7 +236,7 @@ function drawCaliper(ctx, p, data, g, caliper) {
 export default function ({ data, parentElement }) {
   const values = data.traces.map(decode);
   let caliper = null, from = null, geometry = null;
-  const view = setUp(parentElement, (ctx, width, height) => {
+  const view = setUp(parentElement, data.height, (ctx, width, height) => {
     const p = paletteOf(ctx.canvas);
     const g = (geometry = layout(data, width, height));
     ctx.clearRect(0, 0, width, height);

@@ -12,6 +12,8 @@ from app import markup, messages, services, state
 from app.services import RecordingRow
 from pipelines.run_folder import RunFolder
 
+_MOST_PROFILES = 300
+
 
 def show(run: RunFolder, review_page: Any) -> None:
     """Show one row a recording; a click opens it."""
@@ -19,22 +21,24 @@ def show(run: RunFolder, review_page: Any) -> None:
     scored = [row for row in rows if row.reason is None]
     failed = [row for row in rows if row.reason is not None]
     kind = services.kind(run).upper()
-    st.html(markup.page_title("Recordings", [f"{kind} run {run.path.name}", _baseline(run)]))
+    title, button = st.columns([3, 1], vertical_alignment="center")
+    title.html(markup.page_title("Recordings", [f"{kind} run {run.path.name}", _baseline(run)]))
     if not rows:
         st.info(messages.NO_RECORDINGS)
         return
     _tiles(scored, failed)
     waiting = [row for row in scored if row.n_reviewed < row.n_segments]
     chosen: str | None = None
-    if waiting and st.button(
+    if waiting and button.button(
         "Review the next recording",
         type="primary",
         icon=":material/play_arrow:",
         shortcut="Enter",
+        width="stretch",
         help=f"Opens {markup.plain(waiting[0].recording_id)}",
     ):
         chosen = waiting[0].recording_id
-    chosen = _table(scored) or chosen
+    chosen = _table(run, scored) or chosen
     if failed:
         _quarantined(failed)
     if chosen is not None:
@@ -67,7 +71,7 @@ def _tiles(scored: Sequence[RecordingRow], failed: Sequence[RecordingRow]) -> No
     st.html(markup.tiles(figures))
 
 
-def _table(rows: Sequence[RecordingRow]) -> str | None:
+def _table(run: RunFolder, rows: Sequence[RecordingRow]) -> str | None:
     """Draw the scored recordings and return the one that was clicked."""
     if not rows:
         return None
@@ -75,6 +79,9 @@ def _table(rows: Sequence[RecordingRow]) -> str | None:
         {
             "Recording": [row.recording_id for row in rows],
             "Patient": [row.patient_id for row in rows],
+            "Highest score over time": [services.profile(run, row.recording_id) for row in rows]
+            if len(rows) <= _MOST_PROFILES
+            else None,
             "Duration": [messages.clock(row.duration_s) for row in rows],
             "Windows": [row.n_windows for row in rows],
             "Not scorable": [row.n_not_scorable for row in rows],
@@ -97,9 +104,12 @@ def _table(rows: Sequence[RecordingRow]) -> str | None:
         height=min(620, 37 + 36 * len(table)),
         row_height=36,
         on_select="rerun",
-        selection_mode=["single-row", "single-cell"],
+        selection_mode="single-cell",
         column_config={
             "Recording": st.column_config.TextColumn(width="medium"),
+            "Highest score over time": st.column_config.BarChartColumn(
+                width="medium", y_min=0, color="primary"
+            ),
             "Windows": st.column_config.NumberColumn(format="localized"),
             "Not scorable": st.column_config.NumberColumn(format="localized"),
             "Reviewed": st.column_config.ProgressColumn(

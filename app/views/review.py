@@ -182,9 +182,13 @@ def _segment_table(place: Place) -> None:
             "Peak score": rows["peak_score"].to_list(),
             "p-value": rows["min_p_value"].to_list(),
             "Channel": [c if isinstance(c, str) else "–" for c in rows["top_channel"]],
-            "What does not fit": rows["description"].to_list(),
+            "What does not fit": [
+                str(d).removeprefix("does not fit in ") for d in rows["description"]
+            ],
         }
     )
+    if not rows["top_channel"].notna().any():
+        del table["Channel"]
     st.dataframe(
         table,
         key=state.SEGMENT_TABLE,

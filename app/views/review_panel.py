@@ -24,6 +24,9 @@ _BUTTONS: tuple[tuple[str, Verdict, str, str], ...] = (
 )
 
 
+_SHOWN = 3
+
+
 def draw(place: Place) -> None:
     """Draw the panel of the current segment."""
     segment = place.segment
@@ -34,9 +37,10 @@ def draw(place: Place) -> None:
     position = place.queue.index(place.current) + 1
     st.html(markup.section(f"Segment {position} of {len(place.queue)}"))
     st.html(markup.facts(_facts(segment)))
+    _decision(place, place.current)
     st.html(markup.section("What does not fit"))
     st.html(_reasons(place, segment))
-    _decision(place, place.current)
+    _history(services.history(place.run, place.recording_id, place.current))
 
 
 def _steps(place: Place) -> None:
@@ -44,7 +48,7 @@ def _steps(place: Place) -> None:
     rows: tuple[tuple[str, str, int, str, set[str]], ...] = (
         ("Previous", ":material/arrow_back:", -1, "Left", set()),
         ("Next", ":material/arrow_forward:", 1, "Right", set()),
-        ("Previous open", ":material/keyboard_double_arrow_left:", -1, "P", place.reviewed),
+        ("Prev. open", ":material/keyboard_double_arrow_left:", -1, "P", place.reviewed),
         ("Next open", ":material/keyboard_double_arrow_right:", 1, "N", place.reviewed),
     )
     columns = [*st.columns(2, gap="small"), *st.columns(2, gap="small")]
@@ -71,17 +75,19 @@ def _go_to(recording_id: str, segment_id: str | None) -> None:
 
 def _facts(segment: pd.Series) -> list[tuple[str, str]]:
     start, stop = float(segment["start_s"]), float(segment["stop_s"])
-    n = int(segment["n_windows"])
+    n, p_value = int(segment["n_windows"]), float(segment["min_p_value"])
     rows = [
-        ("When", f"{messages.clock(start, 1)} to {messages.clock(stop, 1)}"),
-        ("Length", f"{messages.length(stop - start)}, {n} window{'s' if n != 1 else ''}"),
+        ("When", f"{messages.clock(start, 1)} to {messages.clock(stop, 1)}, {_windows(n)}"),
         ("Peak score", f"{segment['peak_score']:.2f}"),
-        ("p-value", messages.p_value(float(segment["min_p_value"]))),
-        ("", messages.rarity(float(segment["min_p_value"]))),
+        ("p-value", f"{messages.p_value(p_value)}, {messages.rarity(p_value)}"),
     ]
     if isinstance(segment["top_channel"], str):
         rows.append(("Mostly on", segment["top_channel"]))
     return rows
+
+
+def _windows(n: int) -> str:
+    return "1 window" if n == 1 else f"{n} windows"
 
 
 def _reasons(place: Place, segment: pd.Series) -> str:
@@ -89,17 +95,19 @@ def _reasons(place: Place, segment: pd.Series) -> str:
     found = reasons(segment, place.windows, table)
     if not found:
         return markup.facts([("", str(segment["description"]))])
-    return "".join(
+    rows = [
         markup.feature_row(r.words, r.comparison, r.rank, r.share)
         if r.rank
         else markup.facts([("", r.words)])
         for r in found
-    )
+    ]
+    rest = "".join(rows[_SHOWN:])
+    folded = markup.more(f"{len(rows) - _SHOWN} more", rest) if rest else ""
+    return "".join(rows[:_SHOWN]) + folded
 
 
 def _decision(place: Place, segment_id: str) -> None:
     latest = place.decisions.get(segment_id)
-    st.html(markup.section("Review"))
     st.html(_badge(latest))
     named = bool(state.reviewer())
     st.text_area(
@@ -126,7 +134,6 @@ def _decision(place: Place, segment_id: str) -> None:
         )
     if not named:
         st.warning(messages.NO_REVIEWER)
-    _history(services.history(place.run, place.recording_id, segment_id))
 
 
 def _badge(latest: Decision | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -61,7 +62,7 @@ def draw(place: Place, view: View, marks: list[charts.Payload], overview: dict[s
         return
     gain = state.chosen(state.GAIN)
     if gain == _AUTO:
-        gain = charts.fitting_gain(page, kind, GAINS[kind])
+        gain = services.fitting_gain(place.run, place.recording_id, view, GAINS[kind])
     top = place.segment["top_channel"] if place.segment is not None else None
     data = charts.traces(page, kind, view, float(gain), top if isinstance(top, str) else None)
     low, high = overview["range"]
@@ -91,49 +92,49 @@ def _controls(recording_id: str, kind: str, names: list[str], view: View) -> Non
     montages = _montages(kind, names)
     columns = iter(
         st.columns(
-            [1.15, 1, 1, 1, *([1.15] if len(montages) > 1 else []), 1.2],
-            vertical_alignment="bottom",
+            [1.1, 1, 1.25, 1.25, *([1.15] if len(montages) > 1 else []), 0.75],
+            vertical_alignment="center",
             gap="small",
         )
     )
-    next(columns).selectbox(
-        "Page", PAGES_S[kind], key=state.PAGE_S, format_func=lambda s: _page_words(kind, s)
-    )
-    next(columns).selectbox(
-        "Gain",
-        (_AUTO, *GAINS[kind]),
-        key=state.GAIN,
-        format_func=lambda g: "Auto" if g == _AUTO else f"{g:g} {unit}",
-    )
-    next(columns).selectbox("High-pass", HIGH_PASS[kind], key=state.HIGH_PASS, format_func=_hertz)
-    next(columns).selectbox("Low-pass", LOW_PASS[kind], key=state.LOW_PASS, format_func=_hertz)
+    boxes: list[tuple[str, tuple[Any, ...], str, Callable[[Any], str]]] = [
+        ("Page length", PAGES_S[kind], state.PAGE_S, lambda s: _page_words(kind, s)),
+        ("Gain", (_AUTO, *GAINS[kind]), state.GAIN, lambda g: _gain_words(unit, g)),
+        ("High-pass filter", HIGH_PASS[kind], state.HIGH_PASS, lambda f: _hertz("High-pass", f)),
+        ("Low-pass filter", LOW_PASS[kind], state.LOW_PASS, lambda f: _hertz("Low-pass", f)),
+    ]
     if len(montages) > 1:
+        boxes.append(("Montage", montages, state.MONTAGE, lambda m: _MONTAGES[m]))
+    for label, options, key, words in boxes:
         next(columns).selectbox(
-            "Montage", montages, key=state.MONTAGE, format_func=lambda m: _MONTAGES[m]
+            label, options, key=key, format_func=words, label_visibility="collapsed"
         )
     half = (view.stop_s - view.start_s) / 2
     with next(columns).container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
-        for words, icon, to, key in (
-            ("Half a page back", ":material/chevron_left:", view.start_s - half, "Shift+Left"),
-            ("Half a page on", ":material/chevron_right:", view.start_s + half, "Shift+Right"),
+        for help_, icon, to, key in (
+            ("Half a page back", "chevron_left", view.start_s - half, "Shift+Left"),
+            ("Half a page on", "chevron_right", view.start_s + half, "Shift+Right"),
         ):
             st.button(
-                " ",
-                key=f"rw_{key}",
-                icon=icon,
+                f":material/{icon}:",
+                key=f"rw_turn_{icon}",
                 shortcut=key,
-                help=words,
+                help=f"{help_}, {key}",
                 on_click=state.set_page_start,
                 args=(recording_id, to),
             )
+
+
+def _gain_words(unit: str, gain: float | str) -> str:
+    return "Gain auto" if gain == _AUTO else f"{gain:g} {unit}"
 
 
 def _page_words(kind: str, seconds: int) -> str:
     return f"{seconds} s, {250 / seconds:g} mm/s" if kind == "ecg" else f"{seconds} s"
 
 
-def _hertz(value: float | None) -> str:
-    return "Off" if value is None else f"{value:g} Hz"
+def _hertz(name: str, value: float | None) -> str:
+    return f"{name} off" if value is None else f"{name} {value:g} Hz"
 
 
 def _footnote(kind: str, gain: float, page_s: float) -> str:

@@ -218,8 +218,7 @@ def open_app(monkeypatch: pytest.MonkeyPatch) -> Callable:
     """Run the app through its entry file, as Streamlit does."""
     from streamlit.testing.v1 import AppTest
 
-    from app import streamlit_app_path
-    from app.services import RUN_VARIABLE
+    from app import RUN_VARIABLE, streamlit_app_path
 
     def start(path: Path, **parameters: str) -> AppTest:
         monkeypatch.setenv(RUN_VARIABLE, str(path))
