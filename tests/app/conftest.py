@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import edfio
 import numpy as np
@@ -175,6 +176,12 @@ def write_manifest(run: RunFolder, kind: str, sources: dict[str, Path]) -> None:
 
 EEG_FEATURES = ("delta_median", "sharpness_median", "synchrony")
 ECG_FEATURES = ("rr_previous", "width_lead1", "amplitude_lead2")
+
+
+@pytest.fixture(scope="session")
+def parts() -> SimpleNamespace:
+    """The builders above, for tests that need only one of them."""
+    return SimpleNamespace(write_edf=write_edf, tables=lambda: tables("x", EEG_FEATURES))
 
 
 @pytest.fixture
