@@ -104,3 +104,66 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return to_file
+
+
+def synthetic_eeg(seconds: int, seed: int = 0, sfreq: int = 128, event: int | None = None):
+    """Return an EDF file of four channels of coloured noise, with three-per-second waves."""
+    generator = np.random.default_rng(seed)
+    white = generator.standard_normal((4, seconds * sfreq))
+    spectrum = np.fft.rfft(white)
+    spectrum /= np.sqrt(np.maximum(1, np.arange(spectrum.shape[1]) / seconds))
+    noise = np.fft.irfft(spectrum, n=white.shape[1])
+    microvolts = 20 * noise / noise.std()
+    if event is not None:
+        inside = slice(event * sfreq, (event + 8) * sfreq)
+        t = np.arange(8 * sfreq) / sfreq
+        amplitude = np.array([[200], [100], [20], [50]])  # unequal: a common average cancels equals
+        microvolts[:, inside] += amplitude * np.sin(2 * np.pi * 3 * t)
+    digital = np.round(10 * microvolts).astype(int).reshape(4, seconds, sfreq)
+    signals = [
+        Signal(rows, label=f"EEG {name}")
+        for name, rows in zip(("Fp1", "C3", "O1", "Pz"), digital, strict=True)
+    ]
+    texts = [] if event is None else [(event, f"+{event}\x158\x14seizure\x14")]
+    return EdfFile(signals, reserved="EDF+C", starts=[f"+{i}" for i in range(seconds)], texts=texts)
+
+
+@pytest.fixture(scope="session")
+def write_eeg():
+    """Write a synthetic EEG: ``write_eeg(path, seconds, seed, sfreq, event)``."""
+
+    def to_file(path: Path, seconds: int = 60, **options) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(synthetic_eeg(seconds, **options).content())
+        return path
+
+    return to_file
+
+
+TINY = """
+[flow]
+n_blocks = 1
+refine = false
+hidden = 8
+max_steps = 40
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tmp_path_factory) -> Path:
+    """A configuration that fits within seconds."""
+    path = tmp_path_factory.mktemp("settings") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory, write_eeg, tiny_settings) -> Path:
+    """A model folder, fitted on a synthetic EEG through the command line."""
+    from pipelines.cli import main
+
+    folder = tmp_path_factory.mktemp("tiny")
+    source = write_eeg(folder / "usual.edf", 300)
+    words = ["--kind", "eeg", "--config", str(tiny_settings), "--device", "cpu"]
+    assert main(["fit", str(source), *words, "--out", str(folder / "model")]) == 0
+    return folder / "model"
