@@ -15,7 +15,12 @@ _MODULES: Final = {
     "csv": "tables",
     "parquet": "tables",
     "edf": "edf",
+    "wfdb": "wfdb",
+    "bids": "bids",
+    "szcore": "szcore",
     "html": "html",
+    "pdf": "pdf",
+    "fhir": "fhir",
 }
 EXPORT_FORMATS: Final[tuple[str, ...]] = tuple(_MODULES)
 """Accepted values of `format`."""

@@ -36,7 +36,8 @@ def test_a_folder_that_cannot_be_made_is_named(make_run, ecg_file, tmp_path):
 def test_every_format_is_whole_replaces_and_says_what_it_is(
     make_run, ecg_file, tmp_path, format, only
 ):
-    run = make_run({"night": ecg_file()}, SPANS, 120)
+    kind = "eeg" if format == "szcore" else "ecg"
+    run = make_run({"night": ecg_file()}, SPANS, 120, kind)
     ReviewStore(run.reviews_path).record("night", "night@20.000", "accepted", "yes", "kim")
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     to = tmp_path / "deep" / "out"
