@@ -166,11 +166,13 @@ def _score_all(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let torch use one thread, so that sums do not depend on the number of processors."""
+    """Undo afterwards what :func:`make_scorer` does to the number of threads."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(before)

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pandas as pd
+import pyarrow as pa
+
 from pipelines import provenance
 from pipelines.batch.workers import Died
 from pipelines.errors import RarewaveError
@@ -41,11 +44,17 @@ class Job:
 
 
 def make_scorer(job: Job) -> Callable[[InputRecording], Status]:
-    """Load the model once and return what scores a recording; also called in child processes."""
+    """Load the model once and return what scores a recording; also called in child processes.
+
+    Everything runs on one thread: sums then do not depend on how many processors or workers
+    there are, and workers do not fight over processors.
+    """
     import torch
+    from threadpoolctl import threadpool_limits
 
     from pipelines.model_folder import load_model
 
+    threadpool_limits(1)
     torch.set_num_threads(1)
     return partial(_score_one, job, load_model(job.model_path, device=job.device))
 
@@ -122,16 +131,13 @@ def _reason(error: Exception) -> str:
 
 def put_tables(run_path: Path, recording_id: str, scored: Scored) -> None:
     """Write the tables aside and rename their folder, replacing earlier ones as a whole."""
-    import pyarrow as pa
-
     final = run_path / "recordings" / recording_id
     staged = run_path / STAGING / uuid4().hex
     replaced = staged.with_suffix(".old")
     tables = {"windows": WINDOW_SCHEMA, "features": None, "segments": SEGMENT_SCHEMA}
     try:
         for name, schema in tables.items():
-            table = pa.Table.from_pandas(getattr(scored, name), schema=schema, preserve_index=False)
-            write_parquet(staged / f"{name}.parquet", table)
+            write_parquet(staged / f"{name}.parquet", as_arrow(getattr(scored, name), schema))
         final.parent.mkdir(exist_ok=True)
         if final.exists():
             final.rename(replaced)
@@ -139,3 +145,25 @@ def put_tables(run_path: Path, recording_id: str, scored: Scored) -> None:
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def as_arrow(table: pd.DataFrame, schema: pa.Schema | None = None) -> pa.Table:
+    """Return a table of the run as Arrow; NaN stays a number and does not become null.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+    schema : pyarrow.Schema, optional
+        By default the columns as they are.
+    """
+    if schema is None:
+        return pa.table({name: pa.array(table[name].to_numpy()) for name in table})
+    columns = [
+        pa.array(
+            table[field.name].to_numpy(),
+            field.type,
+            from_pandas=not pa.types.is_floating(field.type),
+        )
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)

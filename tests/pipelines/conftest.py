@@ -106,8 +106,13 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return to_file
 
 
-def synthetic_eeg(seconds: int, seed: int = 0, sfreq: int = 128, event: int | None = None):
-    """Return an EDF file of four channels of coloured noise, with three-per-second waves."""
+def synthetic_eeg(
+    seconds: int, seed: int = 0, sfreq: int = 128, event: int | None = None, flat=None
+):
+    """Return an EDF file of four channels of coloured noise, with three-per-second waves.
+
+    ``event`` is where the waves begin, ``flat`` a pair of seconds without any signal.
+    """
     generator = np.random.default_rng(seed)
     white = generator.standard_normal((4, seconds * sfreq))
     spectrum = np.fft.rfft(white)
@@ -119,6 +124,8 @@ def synthetic_eeg(seconds: int, seed: int = 0, sfreq: int = 128, event: int | No
         t = np.arange(8 * sfreq) / sfreq
         amplitude = np.array([[200], [100], [20], [50]])  # unequal: a common average cancels equals
         microvolts[:, inside] += amplitude * np.sin(2 * np.pi * 3 * t)
+    if flat is not None:
+        microvolts[:, flat[0] * sfreq : flat[1] * sfreq] = 0
     digital = np.round(10 * microvolts).astype(int).reshape(4, seconds, sfreq)
     signals = [
         Signal(rows, label=f"EEG {name}")
@@ -130,7 +137,7 @@ def synthetic_eeg(seconds: int, seed: int = 0, sfreq: int = 128, event: int | No
 
 @pytest.fixture(scope="session")
 def write_eeg():
-    """Write a synthetic EEG: ``write_eeg(path, seconds, seed, sfreq, event)``."""
+    """Write a synthetic EEG: ``write_eeg(path, seconds, seed, sfreq, event, flat)``."""
 
     def to_file(path: Path, seconds: int = 60, **options) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines import scoring
 from pipelines.batch import score_run
 from pipelines.cli import main
 from pipelines.errors import InputError, ModelError, RunError
-from pipelines.run_folder import RunFolder
+from pipelines.run_folder import WINDOW_SCHEMA, RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.slow
 def ward(tmp_path, write_eeg):
     """Three recordings of one ward, one of them with something unusual in it."""
     for seed, name in enumerate(("a", "b", "c"), 1):
-        write_eeg(tmp_path / f"ward/{name}.edf", 40, seed=seed, event=20 if name == "b" else None)
+        special = {"event": 20, "flat": (5, 10)} if name == "b" else {}
+        write_eeg(tmp_path / f"ward/{name}.edf", 40, seed=seed, **special)
     return tmp_path / "ward"
 
 
@@ -57,6 +59,11 @@ def test_a_run_holds_tables_status_and_provenance(ward, tiny_model, tmp_path):
     assert status["n_windows"] == len(windows) == len(run.features("b")) == 39
     assert status["n_flagged"] == windows["flagged"].sum() > 0
     assert status["n_segments"] == len(segments) > 0
+    assert status["n_not_scorable"] == 4
+    assert windows.loc[~windows["scorable"], "reason"].notna().all()
+    stored = pq.read_table(run.recording_folder("b") / "windows.parquet")
+    assert stored.schema.remove_metadata() == WINDOW_SCHEMA
+    assert stored["score"].null_count == 0  # a missing score is NaN, as the contract says
     assert ((segments["start_s"] < 28) & (segments["stop_s"] > 20)).any()
     assert set(manifest["inputs"][1]) == {"recording_id", "patient_id", "path", "sha256"}
     left = {path.name for path in (tmp_path / "run").iterdir()}

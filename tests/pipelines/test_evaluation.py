@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from pipelines.batch.task import as_arrow
 from pipelines.cli import main
 from pipelines.errors import InputError
 from pipelines.evaluation import evaluate_run
@@ -82,7 +82,7 @@ def write_run(folder, kind, tables, sources=None, quarantined=(), patients=None)
         ):
             write_parquet(
                 place / f"{stem}.parquet",
-                pa.Table.from_pandas(table, schema=schema, preserve_index=False),
+                as_arrow(table, schema),
             )
         patient = (patients or {}).get(name, name)
         run.append_status(
