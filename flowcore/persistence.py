@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,10 +22,16 @@ FORMAT_VERSION = 1
 TENSORS, CONFIG, MANIFEST = "model.safetensors", "config.json", "manifest.json"
 
 
-def write_model(path: str | Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
+def write_model(
+    path: str | Path,
+    tensors: dict[str, Tensor],
+    config: dict[str, Any],
+    documents: Mapping[str, str] | None = None,
+) -> None:
     """Write a model folder: ``model.safetensors``, ``config.json``, ``manifest.json``.
 
-    Each file is written to a temporary name and renamed; the manifest comes last.
+    Each file is written to a temporary name and renamed; the manifest comes last. `documents`
+    are further text files by name (a card, a calibration), hashed with the others.
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,6 +40,7 @@ def write_model(path: str | Path, tensors: dict[str, Tensor], config: dict[str, 
         TENSORS: dump_tensors({name: t.detach().cpu().contiguous() for name, t in tensors.items()}),
         CONFIG: _json(document),
     }
+    contents |= {name: text.encode() for name, text in (documents or {}).items()}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = _json({"sha256": hashes})
     for name, content in contents.items():
@@ -58,7 +66,10 @@ def read_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     hashes = manifest.get("sha256")
     if not isinstance(hashes, dict) or not {TENSORS, CONFIG} <= set(hashes):
         raise PersistenceError(f"{MANIFEST} does not list the files of a model; save it again")
-    contents = {name: _read(folder, name) for name in (CONFIG, TENSORS)}
+    for name in hashes:
+        if Path(name).name != name:
+            raise PersistenceError(f"{MANIFEST} names {name!r}, which lies outside the model")
+    contents = {name: _read(folder, name) for name in hashes}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != hashes[name]:
             raise PersistenceError(

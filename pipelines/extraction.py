@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import SignalError
-from pipelines.features.ecg import GRID_S, beat_waveforms, rhythm_features
+from pipelines.features.ecg import GRID_S, RHYTHM_FEATURES, beat_waveforms, rhythm_features
 from pipelines.features.eeg import channel_features, spatial_features
 from pipelines.heartbeats import detect_beats
 from pipelines.preprocessing import Chunk, band_pass, iter_chunks
@@ -136,7 +136,7 @@ def _cut(
 
 def _with_rhythm(windows: Windows, recording: Recording) -> Windows:
     """Add the intervals between beats, piece by piece: an interval never spans a gap."""
-    rhythm = np.full((len(windows), 4), np.nan)
+    rhythm = np.full((len(windows), len(RHYTHM_FEATURES)), np.nan)
     for piece in recording.pieces:
         inside = (windows.center_s >= piece.start_s) & (windows.center_s < piece.stop_s)
         rhythm[inside] = rhythm_features(windows.center_s[inside])
@@ -167,11 +167,23 @@ def feature_names(windows: Windows, kind: Kind) -> tuple[str, ...]:
     return (*(feature.name for feature in ecg.RHYTHM_FEATURES), *per_lead)
 
 
-def feature_matrix(windows: Windows, kind: Kind) -> NDArray[np.float64]:
-    """Return one row of features a window, NaN where it cannot be computed."""
+def feature_matrix(
+    windows: Windows, kind: Kind, usual: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Return one row of features a window, NaN where it cannot be computed.
+
+    Parameters
+    ----------
+    windows : Windows
+        All windows of one recording.
+    kind : str
+    usual : ndarray of bool, shape (n_windows,), optional
+        ECG: the beats that a person has confirmed as normal for this patient. Amplitude and shape
+        then count against their median instead of the beats around.
+    """
     from pipelines.features import ecg, eeg
 
     if kind == "eeg":
         return np.hstack([eeg.summarise(windows.channel_values), windows.common_values])
-    shape = ecg.shape_features(windows.channel_values)
+    shape = ecg.shape_features(windows.channel_values, usual)
     return np.hstack([windows.common_values, shape.reshape(len(shape), -1)])

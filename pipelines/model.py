@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import FlowDensityEstimator, tail_threshold
+from pipelines.config import Settings
 from pipelines.errors import ModelError, SignalError
 from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
+from pipelines.labels import abnormal_intervals
 from pipelines.recording import Recording
 from pipelines.trimming import usual_rows
 from pipelines.windows import Windows
 
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+"""``progress(stage, done, total)``, called from time to time."""
+
 FEWEST_WINDOWS = 50
+FEWEST_BASELINE_WINDOWS = 30
+FEWEST_RECORDINGS_TO_GROUP = 5
+"""From so many recordings on, whole recordings are held out while fitting."""
 _BLOCK, _HELD_OUT = 10, 3  # every third block of ten consecutive windows calibrates
-WINDOW_RATE = 1 / 1000
-"""Share of usual windows above the threshold; beyond the data it is an extrapolation."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The scores of held-out windows, and the threshold read off them.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n,)
+        Anomaly scores of windows that were held out of the fit, rising.
+    window_rate : float
+        Share of such windows expected above the threshold.
+    threshold : float
+        A higher score is flagged.
+    extrapolated : bool
+        True if the threshold lies beyond the scores seen: then it rests on the shape of their
+        tail and carries no guarantee.
+    """
+
+    scores: Floats
+    window_rate: float
+    threshold: float
+    extrapolated: bool
 
 
 @dataclass(frozen=True)
@@ -34,26 +65,41 @@ class Model:
     names : tuple of str
         Features, in order.
     center : ndarray of shape (n_features,)
-        Median of the windows it was fitted on; a patient's baseline is moved here.
+        Mean of the windows it was fitted on; a patient's baseline is moved here.
     estimator : FlowDensityEstimator
         Fitted and calibrated.
-    threshold : float
-        A higher score is flagged.
+    calibration : Calibration
+    settings : Settings
+        The resolved configuration.
     n_fitted, n_trimmed : int
         Windows used, and windows left out before because they did not fit the rest.
+    sources : dict
+        How it was fitted: number of recordings, baseline, annotations, seed (JSON-able).
     """
 
     kind: Kind
     sfreq: float
     names: tuple[str, ...]
-    center: NDArray[np.float64]
+    center: Floats
     estimator: FlowDensityEstimator
-    threshold: float
+    calibration: Calibration
+    settings: Settings
     n_fitted: int
     n_trimmed: int
+    sources: dict[str, Any]
 
-    def features(self, recording: Recording) -> tuple[Windows, NDArray[np.float64]]:
-        """Return a recording's windows and their features, or say why the model does not fit."""
+    @property
+    def threshold(self) -> float:
+        """The score above which a window is flagged."""
+        return self.calibration.threshold
+
+    def features(
+        self, recording: Recording, baseline: tuple[float, float] | None = None
+    ) -> tuple[Windows, Floats]:
+        """Return a recording's windows and their features, or say why the model does not fit.
+
+        With a `baseline` (seconds) the features count relative to that part of the recording.
+        """
         sfreq = choose_channels(recording, self.kind)[0].sfreq
         if abs(sfreq / self.sfreq - 1) > 0.01:
             raise ModelError(
@@ -68,7 +114,27 @@ class Model:
                 f"{recording.path.name} and the model differ in the features {', '.join(odd)}; "
                 "score it with a model fitted on the same number of leads"
             )
-        return windows, feature_matrix(windows, self.kind)
+        if baseline is None:
+            return windows, feature_matrix(windows, self.kind)
+        confirmed = _confirmed(windows, baseline)
+        X = feature_matrix(windows, self.kind, confirmed)
+        return windows, X + (self.center - typical_row(X[confirmed]))
+
+
+def _confirmed(windows: Windows, baseline: tuple[float, float]) -> NDArray[np.bool_]:
+    chosen = windows.scorable & windows.within(*baseline)
+    if chosen.sum() < FEWEST_BASELINE_WINDOWS:
+        raise SignalError(
+            f"the baseline {baseline[0]:g}:{baseline[1]:g} s holds {chosen.sum()} usable windows; "
+            f"at least {FEWEST_BASELINE_WINDOWS} are needed"
+        )
+    return chosen
+
+
+def typical_row(X: Floats) -> Floats:
+    """Return the mean of the usual rows: unlike a median it keeps linear relations of features."""
+    center: Floats = X[usual_rows(X)].mean(axis=0)
+    return center
 
 
 def fit_model(
@@ -76,37 +142,118 @@ def fit_model(
     kind: Kind,
     *,
     baseline: tuple[float, float] | None = None,
+    use_annotations: bool = False,
+    settings: Settings | None = None,
     seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
 ) -> Model:
     """Fit a model on what is usual in some recordings.
 
     Parameters
     ----------
     recordings : sequence of Recording
-        All at one sampling rate.
+        All at one sampling rate and with the same number of leads.
     kind : str
         ``"ecg"`` or ``"eeg"``.
     baseline : tuple of float, optional
         ``(start_s, stop_s)``: use only this part of each recording.
+    use_annotations : bool
+        Leave out windows that touch an abnormal annotation stored with the recording.
+    settings : Settings, optional
+        The configuration; the defaults if left out.
     seed : int
         Same seed, same model.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
 
     Raises
     ------
     SignalError
         If the recordings do not fit together or leave fewer than 50 windows.
     """
+    settings = settings or Settings()
+    sfreq = _common_rate(recordings, kind)
+    X, groups, names = _rows(recordings, kind, baseline, use_annotations, progress)
+    usual = usual_rows(X) if settings.trim else np.ones(len(X), dtype=bool)
+    kept, groups = X[usual], groups[usual]
+    held_out = (np.arange(len(kept)) // _BLOCK) % _HELD_OUT == _HELD_OUT - 1
+    estimator = FlowDensityEstimator(
+        **settings.flow.model_dump(), device=device, random_state=seed
+    ).fit(
+        kept[~held_out],
+        groups=groups[~held_out] if len(recordings) >= FEWEST_RECORDINGS_TO_GROUP else None,
+        progress=progress,
+    )
+    estimator.calibrate(kept[held_out])
+    hours = sum(recording.duration_s for recording in recordings) / 3600
+    return Model(
+        kind=kind,
+        sfreq=sfreq,
+        names=names,
+        center=kept.mean(axis=0),
+        estimator=estimator,
+        calibration=calibrate(estimator.anomaly_score(kept[held_out]), settings, len(X) / hours),
+        settings=settings,
+        n_fitted=len(kept),
+        n_trimmed=int((~usual).sum()),
+        sources={
+            "n_recordings": len(recordings),
+            "baseline": None if baseline is None else list(baseline),
+            "use_annotations": use_annotations,
+            "seed": seed,
+        },
+    )
+
+
+def calibrate(scores: Floats, settings: Settings, windows_per_hour: float) -> Calibration:
+    """Read the threshold off the scores of held-out usual windows.
+
+    A setting in events per hour is met by allowing as many flagged *windows* per hour: merging
+    makes fewer events of them, never more.
+    """
+    rate = settings.threshold.window_rate
+    if settings.threshold.events_per_hour is not None:
+        rate = min(0.5, settings.threshold.events_per_hour / windows_per_hour)
+    if rate is None:
+        raise SignalError("the settings give neither a window rate nor events per hour")
+    threshold = tail_threshold(scores, rate)
+    return Calibration(np.sort(scores), rate, threshold, extrapolated=rate * len(scores) < 1)
+
+
+def _common_rate(recordings: Sequence[Recording], kind: Kind) -> float:
+    if not recordings:
+        raise SignalError("no recording to fit on; give one or more")
     rates = {choose_channels(recording, kind)[0].sfreq for recording in recordings}
     if len(rates) != 1:
         raise SignalError(f"recordings of rates {sorted(rates)} Hz; fit on one rate at a time")
-    rows, names = [], set()
-    for recording in recordings:
+    return rates.pop()
+
+
+def _rows(
+    recordings: Sequence[Recording],
+    kind: Kind,
+    baseline: tuple[float, float] | None,
+    use_annotations: bool,
+    progress: Progress | None,
+) -> tuple[Floats, NDArray[np.int64], tuple[str, ...]]:
+    """Return the feature rows to fit on, the recording each is from, and the features' names."""
+    rows, groups, names = [], [], set()
+    for number, recording in enumerate(recordings):
         windows = extract(recording, kind)
         wanted = windows.scorable
         if baseline is not None:
             wanted = wanted & windows.within(*baseline)
+        if use_annotations:
+            abnormal = abnormal_intervals(recording, include_unclassified=True)
+            wanted = wanted & ~windows.touching([(a.onset_s, a.offset_s) for a in abnormal])
         rows.append(feature_matrix(windows, kind)[wanted])
+        groups.append(np.full(len(rows[-1]), number))
         names.add(feature_names(windows, kind))
+        if progress is not None:
+            progress("reading", number + 1, len(recordings))
     if len(names) != 1:
         raise SignalError("the recordings have different numbers of leads; fit on equal ones")
     X = np.concatenate(rows)
@@ -115,19 +262,4 @@ def fit_model(
             f"only {len(X)} usable windows; at least {FEWEST_WINDOWS} are needed, "
             "give a longer baseline or more recordings"
         )
-    usual = usual_rows(X)
-    kept = X[usual]
-    held_out = (np.arange(len(kept)) // _BLOCK) % _HELD_OUT == _HELD_OUT - 1
-    estimator = FlowDensityEstimator(random_state=seed).fit(kept[~held_out])
-    estimator.calibrate(kept[held_out])
-    threshold = tail_threshold(estimator.anomaly_score(kept[held_out]), WINDOW_RATE)
-    return Model(
-        kind=kind,
-        sfreq=rates.pop(),
-        names=names.pop(),
-        center=np.median(kept, axis=0),
-        estimator=estimator,
-        threshold=threshold,
-        n_fitted=len(kept),
-        n_trimmed=int((~usual).sum()),
-    )
+    return X, np.concatenate(groups), names.pop()

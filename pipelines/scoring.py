@@ -8,24 +8,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.errors import SignalError
+from pipelines.explanation import top_channels, top_features
 from pipelines.features.registry import describe
 from pipelines.model import Model
 from pipelines.recording import Recording
+from pipelines.run_folder import SEGMENT_SCHEMA
 from pipelines.windows import Windows
-
-MERGE_S = 2.0
-"""Flagged windows closer than this become one segment."""
-FEWEST_BASELINE_WINDOWS = 30
-_TOP = 5
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The tables of one scored recording, with the columns of ``pipelines.run_folder``."""
+    """The tables of one scored recording, with the columns of :mod:`pipelines.run_folder`.
+
+    Attributes
+    ----------
+    windows : pandas.DataFrame
+        One row a window.
+    segments : pandas.DataFrame
+        One row a flagged segment.
+    features : pandas.DataFrame
+        ``window_index`` and one float32 column a feature, NaN where it cannot be computed. With
+        a baseline they are relative to it, as they were scored.
+    """
 
     windows: pd.DataFrame
     segments: pd.DataFrame
+    features: pd.DataFrame
 
 
 def score_recording(
@@ -45,45 +53,41 @@ def score_recording(
     recording_id, patient_id : str, optional
         Fall back to the file's stem and to the recording.
     baseline : tuple of float, optional
-        ``(start_s, stop_s)`` confirmed as usual for this patient: features are moved so that
-        their median there is the model's. At least 30 windows.
+        ``(start_s, stop_s)`` confirmed as normal for this patient, at least 30 windows. ECG beats
+        are then compared with the median beat of that part, and all features are moved so that
+        their mean there is the model's.
+
+    Raises
+    ------
+    SignalError, ModelError, RecordingError
+        If the recording cannot be scored by this model.
     """
     recording_id = recording_id or recording.path.stem
-    windows, X = model.features(recording)
-    if baseline is not None:
-        X = X + model.center - _baseline_center(windows, X, baseline)
+    windows, X = model.features(recording, baseline)
     table = _window_table(model, windows, X)
     table.insert(0, "recording_id", recording_id)
     table.insert(1, "patient_id", patient_id or recording_id)
-    return Scored(table, merge(table))
-
-
-def _baseline_center(
-    windows: Windows, X: NDArray[np.float64], baseline: tuple[float, float]
-) -> NDArray[np.float64]:
-    chosen = windows.scorable & windows.within(*baseline)
-    if chosen.sum() < FEWEST_BASELINE_WINDOWS:
-        raise SignalError(
-            f"the baseline {baseline[0]:g}:{baseline[1]:g} s holds {chosen.sum()} usable windows; "
-            f"at least {FEWEST_BASELINE_WINDOWS} are needed"
-        )
-    center: NDArray[np.float64] = np.median(X[chosen], axis=0)
-    return center
+    features = pd.DataFrame(X.astype(np.float32), columns=list(model.names))
+    features.insert(0, "window_index", np.arange(len(X)))
+    return Scored(table, merge(table, model.settings.segments.merge_s), features)
 
 
 def _window_table(model: Model, windows: Windows, X: NDArray[np.float64]) -> pd.DataFrame:
-    ok, n = windows.scorable, len(windows)
+    ok, n = windows.scorable & np.isfinite(X).all(axis=1), len(windows)
     columns = {name: np.full(n, np.nan) for name in ("log_prob", "score", "p_value")}
-    top: list[list[str]] = [[] for _ in range(n)]
     if ok.any():
         columns["log_prob"][ok] = model.estimator.standardised_log_prob(X[ok])
         columns["score"][ok] = model.estimator.anomaly_score(X[ok])
         columns["p_value"][ok] = model.estimator.p_values(X[ok])
     flagged = ok & (np.nan_to_num(columns["score"], nan=-np.inf) > model.threshold)
+    top: list[list[str]] = [[] for _ in range(n)]
+    channel: list[str | None] = [None] * n
     if flagged.any():
-        share = model.estimator.attribute(X[flagged])
-        for row, values in zip(np.flatnonzero(flagged), share, strict=True):
-            top[row] = [model.names[j] for j in np.argsort(-values)[:_TOP] if values[j] > 0]
+        gains = model.estimator.attribute(X[flagged])
+        names = top_features(gains, model.names)
+        channels = top_channels(windows, flagged, gains, model.names, model.kind)
+        for row, these, one in zip(np.flatnonzero(flagged), names, channels, strict=True):
+            top[row], channel[row] = these, one
     return pd.DataFrame(
         {
             "window_index": np.arange(n),
@@ -95,32 +99,33 @@ def _window_table(model: Model, windows: Windows, X: NDArray[np.float64]) -> pd.
             "scorable": ok,
             "reason": windows.reason,
             "top_features": top,
-            "top_channel": None,
+            "top_channel": pd.Series(channel, dtype=object),
         }
     )
 
 
-def merge(windows: pd.DataFrame) -> pd.DataFrame:
-    """Merge flagged windows that lie at most :data:`MERGE_S` apart into segments."""
+def merge(windows: pd.DataFrame, merge_s: float = 2.0) -> pd.DataFrame:
+    """Merge flagged windows that lie at most `merge_s` seconds apart into segments."""
     flagged = windows[windows["flagged"]]
     gap = flagged["start_s"] - flagged["stop_s"].cummax().shift()
-    segments = []
-    for _, part in flagged.groupby((gap > MERGE_S).cumsum()):
-        worst = part.iloc[int(part["score"].to_numpy().argmax())]
-        words = ", ".join(describe(name) for name in worst["top_features"][:3])
-        segments.append(
-            {
-                "recording_id": worst["recording_id"],
-                "patient_id": worst["patient_id"],
-                "segment_id": f"{worst['recording_id']}@{part['start_s'].min():.3f}",
-                "start_s": part["start_s"].min(),
-                "stop_s": part["stop_s"].max(),
-                "n_windows": len(part),
-                "peak_score": worst["score"],
-                "min_p_value": part["p_value"].min(),
-                "description": f"does not fit in {words}",
-                "top_features": worst["top_features"],
-                "top_channel": worst["top_channel"],
-            }
-        )
-    return pd.DataFrame(segments)
+    segments = [_segment(part) for _, part in flagged.groupby((gap > merge_s).cumsum())]
+    return pd.DataFrame(segments, columns=SEGMENT_SCHEMA.names)
+
+
+def _segment(part: pd.DataFrame) -> dict[str, object]:
+    """Return one segment from its flagged windows; the worst of them speaks for it."""
+    worst = part.iloc[int(part["score"].to_numpy().argmax())]
+    words = ", ".join(describe(name) for name in worst["top_features"][:3])
+    return {
+        "recording_id": worst["recording_id"],
+        "patient_id": worst["patient_id"],
+        "segment_id": f"{worst['recording_id']}@{part['start_s'].min():.3f}",
+        "start_s": part["start_s"].min(),
+        "stop_s": part["stop_s"].max(),
+        "n_windows": len(part),
+        "peak_score": worst["score"],
+        "min_p_value": part["p_value"].min(),
+        "description": f"does not fit in {words}" if words else "does not fit",
+        "top_features": worst["top_features"],
+        "top_channel": worst["top_channel"],
+    }

@@ -1,0 +1,72 @@
+"""Why a window was flagged: the features and the channel most responsible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.extraction import Kind
+from pipelines.features.eeg import CHANNEL_FEATURES
+from pipelines.windows import Windows
+
+N_TOP = 5
+Gains = NDArray[np.float64]
+
+
+def top_features(gains: Gains, names: Sequence[str]) -> list[list[str]]:
+    """Return up to five names per row, most responsible first.
+
+    Parameters
+    ----------
+    gains : ndarray of shape (n_windows, n_features)
+        Nats by which each window would be likelier if that feature alone were as expected.
+    names : sequence of str
+    """
+    order = np.argsort(-gains, axis=1, kind="stable")[:, :N_TOP]
+    return [[names[j] for j in best if row[j] > 0] for row, best in zip(gains, order, strict=True)]
+
+
+def top_channels(
+    windows: Windows, chosen: NDArray[np.bool_], gains: Gains, names: Sequence[str], kind: Kind
+) -> list[str | None]:
+    """Return the channel most responsible for each chosen window, None if no channel stands out.
+
+    ECG: the lead whose features together answer for most of the improbability; None where the
+    rhythm answers for more. EEG: the channel that, in the features responsible, differs most from
+    what it usually does in this recording (robust z-scores).
+    """
+    if kind == "ecg":
+        return _leads(windows.channels, gains, names)
+    return _electrodes(windows, chosen, gains, names)
+
+
+def _leads(channels: Sequence[str], gains: Gains, names: Sequence[str]) -> list[str | None]:
+    lead = np.array([int(name.rpartition("_lead")[2]) if "_lead" in name else 0 for name in names])
+    totals = np.stack([gains[:, lead == k].sum(axis=1) for k in range(len(channels) + 1)], axis=1)
+    best = totals.argmax(axis=1)
+    return [channels[k - 1] if k else None for k in best]
+
+
+def _electrodes(
+    windows: Windows, chosen: NDArray[np.bool_], gains: Gains, names: Sequence[str]
+) -> list[str | None]:
+    values = windows.channel_values.astype(np.float64)
+    usual = values[windows.scorable]
+    center = np.nanmedian(usual, axis=0)
+    spread = np.nanmedian(np.abs(usual - center), axis=0)
+    deviation = np.abs(values[chosen] - center) / np.maximum(1.4826 * spread, 1e-6)
+    weights = np.stack(
+        [
+            sum(
+                (gains[:, names.index(f"{stem}_{part}")] for part in ("median", "spread")),
+                start=np.zeros(len(gains)),
+            )
+            for stem in CHANNEL_FEATURES
+        ],
+        axis=1,
+    )
+    blame = np.nan_to_num(np.einsum("wcf,wf->wc", np.nan_to_num(deviation), weights))
+    best = blame.argmax(axis=1)
+    return [windows.channels[k] if row[k] > 0 else None for row, k in zip(blame, best, strict=True)]
