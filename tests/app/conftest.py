@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import wfdb
 
 from pipelines.run_folder import SEGMENT_SCHEMA, WINDOW_SCHEMA, RunFolder, write_json, write_parquet
 
@@ -48,16 +47,15 @@ def write_edf(path: Path, seconds: int = 120, label: str = "EEG Fp1") -> Path:
 def write_wfdb(folder: Path, name: str = "holter", seconds: int = 120) -> Path:
     times = np.arange(seconds * 250) / 250
     beat = np.exp(-0.5 * ((times % 0.8 - 0.4) / 0.015) ** 2)
-    wfdb.wrsamp(
-        name,
-        fs=250,
-        units=["mV", "mV"],
-        sig_name=["MLII", "V1"],
-        p_signal=np.stack([beat, 0.5 * beat], axis=1),
-        fmt=["16", "16"],
-        write_dir=str(folder),
+    digital = np.round(np.stack([beat, 0.5 * beat], axis=1) * 1000).astype("<i2")
+    (folder / f"{name}.dat").write_bytes(digital.tobytes())
+    header = folder / f"{name}.hea"
+    header.write_text(
+        f"{name} 2 250 {len(times)}\n"
+        f"{name}.dat 16 1000/mV 16 0 0 0 0 MLII\n"
+        f"{name}.dat 16 1000/mV 16 0 0 0 0 V1\n"
     )
-    return folder / f"{name}.hea"
+    return header
 
 
 def tables(recording_id: str, names: tuple[str, ...], seconds: int = 120):

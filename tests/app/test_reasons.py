@@ -13,11 +13,11 @@ def test_reason_is_read_at_the_worst_window(parts):
     windows, segments, features = parts.tables()
     windows.loc[61, "score"] = 9.0
     features[FIRST] = features[FIRST].astype(float)
-    features.loc[61, FIRST] = features[FIRST].median() + np.log(4)
+    features.loc[61, FIRST] = features[FIRST].median() + np.log(20)
     assert worst_window(segments.iloc[1], windows) == 61
     found = reasons(segments.iloc[1], windows, features)
     assert len(found) == 3
-    assert found[0].comparison == "4 × the usual"
+    assert found[0].comparison == "20 × the usual"
     assert 0.9 < found[0].share <= 1
 
 

@@ -1,0 +1,189 @@
+"""A person's way through the dashboard, in a real browser, on a real recording."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.store import ReviewStore
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+SAMPLE = Path(__file__).parents[2] / "sample_data" / "eeg_absence_480s.edf"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+INSTALL = "no Chromium found; install it with 'sudo apt-get install chromium'"
+ABSOLUTE = re.compile(r"https?://([^/:]+)")
+
+
+def rarewave(*words: str) -> None:
+    command = [str(Path(sys.executable).with_name("rarewave")), *words]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail(INSTALL)
+    if found is None:
+        pytest.skip(INSTALL)
+    return found
+
+
+@pytest.fixture(scope="module")
+def run_path(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fit and score the sample EEG through the command line."""
+    folder = tmp_path_factory.mktemp("e2e")
+    model, run = folder / "model", folder / "run"
+    rarewave("fit", str(SAMPLE), "--kind", "eeg", "--baseline", "0:230", "--out", str(model))
+    rarewave("score", str(model), str(SAMPLE), "--out", str(run))
+    return run
+
+
+@pytest.fixture
+def server(run_path: Path) -> Iterator[str]:
+    """Serve the run and return the address that the server prints."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "app", str(run_path), "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.strip() == f"Rarewave dashboard: http://127.0.0.1:{port}"
+        yield line.split(": ", 1)[1].strip()
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+@pytest.fixture
+def page(chromium: str):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(30_000)
+        page.problems = []
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on(
+            "console",
+            lambda message: _note_error(page, message),
+        )
+        page.on("request", lambda request: _note_foreign(page, request.url))
+        yield page
+        browser.close()
+
+
+def _note_error(page, message) -> None:
+    """Note errors, but not that Streamlit first looks for its server under the page's path."""
+    if message.type == "error" and "/_stcore/" not in message.location["url"]:
+        page.problems.append(message.text)
+
+
+def _note_foreign(page, url: str) -> None:
+    host = ABSOLUTE.match(url)
+    if host and host.group(1) != "127.0.0.1":
+        page.problems.append(f"the page asked for {url}")
+
+
+def badge(page, words: str) -> None:
+    page.locator(".rw-verdict b", has_text=words).wait_for()
+
+
+def position(page, words: str) -> None:
+    page.locator(".rw-section", has_text=words).wait_for()
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
+
+
+def drawn_colours(page, index: int) -> int:
+    """Count the different colours of a canvas: a blank one has one."""
+    return (
+        page.locator("canvas[role=img]")
+        .nth(index)
+        .evaluate(
+            """canvas => {
+            const { width, height } = canvas;
+            const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+            return new Set(new Uint32Array(pixels.buffer)).size;
+        }"""
+        )
+    )
+
+
+def test_open_accept_reload_and_find_it_accepted(run_path: Path, server: str, page):
+    page.goto(server)
+    page.get_by_text("Research use only. Not a medical device.").first.wait_for()
+    page.get_by_role("textbox", name="Reviewer").fill("Dr Ada")
+    page.get_by_role("textbox", name="Reviewer").press("Enter")
+    page.get_by_role("button", name="Review the next recording").click()
+    page.get_by_role("heading", name="eeg_absence_480s").wait_for()
+    badge(page, "Not reviewed")
+    page.locator("canvas[role=img]").nth(1).wait_for()
+    assert drawn_colours(page, 0) > 10 and drawn_colours(page, 1) > 10
+    page.get_by_role("button", name="Accept").click()
+    badge(page, "Accepted")
+    address = page.url
+    assert "recording=eeg_absence_480s" in address and "segment=" in address
+
+    page.reload()
+    badge(page, "Accepted")
+    page.get_by_text("by Dr Ada").first.wait_for()
+    stored = ReviewStore(run_path / "reviews.sqlite").latest("eeg_absence_480s")
+    assert [(d.verdict, d.user) for d in stored.values()] == [("accepted", "Dr Ada")]
+    assert page.problems == []
+
+
+def test_keys_step_and_decide(run_path: Path, server: str, page):
+    page.goto(f"{server}/?recording=eeg_absence_480s")
+    position(page, "Segment 1 of")
+    page.keyboard.press("ArrowRight")
+    position(page, "Segment 2 of")
+    page.keyboard.press("x")
+    badge(page, "Rejected")
+    page.keyboard.press("z")
+    badge(page, "Not reviewed")
+    page.keyboard.press("ArrowLeft")
+    position(page, "Segment 1 of")
+    assert page.problems == []
+
+
+def test_click_into_the_overview_opens_a_segment_there(run_path: Path, server: str, page):
+    import pandas as pd
+
+    segments = pd.read_parquet(run_path / "recordings/eeg_absence_480s/segments.parquet")
+    page.goto(f"{server}/?recording=eeg_absence_480s")
+    position(page, "Segment 1 of")
+    canvas = page.locator("canvas[role=img]").first
+    box = canvas.bounding_box()
+    middle = (segments["start_s"].iloc[2] + segments["stop_s"].iloc[2]) / 2
+    left, right = 44, 12
+    x = left + (box["width"] - left - right) * middle / 480.0
+    canvas.click(position={"x": x, "y": 60})
+    position(page, "Segment 3 of")
+    assert page.problems == []
+
+
+def test_two_reviewers_share_decisions_but_not_places(run_path: Path, server: str, page):
+    other = page.context.browser.new_page()
+    for each in (page, other):
+        each.set_default_timeout(30_000)
+        each.goto(f"{server}/?recording=eeg_absence_480s")
+        position(each, "Segment 1 of")
+    page.keyboard.press("ArrowRight")
+    position(page, "Segment 2 of")
+    page.keyboard.press("u")
+    badge(page, "Unsure")
+    position(other, "Segment 1 of")
+    other.get_by_role("button", name="Next", exact=False).first.click()
+    position(other, "Segment 2 of")
+    badge(other, "Unsure")
