@@ -103,7 +103,9 @@ def test_a_second_call_changes_nothing_and_loads_no_model(
 def test_only_what_changed_is_scored_again(ward, tiny_model, tmp_path, write_eeg):
     run = tmp_path / "run"
     score_run(tiny_model, [ward], run)
-    created = RunFolder.open(run).manifest()["created"]
+    manifest = RunFolder.open(run).manifest()
+    created = manifest["created"] = "2026-01-02T03:04:05+00:00"
+    (run / "run.json").write_text(json.dumps(manifest))
     write_eeg(ward / "a.edf", 40, seed=9)
     shutil.rmtree(run / "recordings/c")
     summary = score_run(tiny_model, [ward], run)
@@ -128,11 +130,16 @@ def test_no_resume_scores_all_again_and_leaves_reviews_alone(ward, tiny_model, t
     assert (run / "reviews.sqlite").read_bytes() == b"what people decided"
 
 
-def test_another_model_is_never_mixed_in(ward, tiny_model, tmp_path):
-    other = tmp_path / "other"
-    shutil.copytree(tiny_model, other)
-    manifest = json.loads((other / "manifest.json").read_text())
-    (other / "manifest.json").write_text(json.dumps(manifest, indent=7))
+@pytest.fixture
+def other(tiny_model, tmp_path):
+    """A model that counts as another one: its manifest is spelled differently."""
+    shutil.copytree(tiny_model, tmp_path / "other")
+    manifest = json.loads((tmp_path / "other/manifest.json").read_text())
+    (tmp_path / "other/manifest.json").write_text(json.dumps(manifest, indent=7))
+    return tmp_path / "other"
+
+
+def test_another_model_is_never_mixed_in(ward, tiny_model, other, tmp_path):
     run = tmp_path / "run"
     score_run(tiny_model, [ward], run)
     before = everything(run)
@@ -196,6 +203,25 @@ def test_an_interrupt_keeps_what_is_done(ward, tiny_model, tmp_path, monkeypatch
     assert not (run / ".scoring").exists()
     monkeypatch.undo()
     summary = score_run(tiny_model, [ward], run)
+    assert (summary.done, summary.skipped) == (("b", "c"), ("a",))
+
+
+def test_a_change_of_model_that_was_cut_short_is_completed(
+    ward, tiny_model, other, tmp_path, monkeypatch
+):
+    run, real = tmp_path / "run", scoring.score_recording
+    score_run(tiny_model, [ward], run)
+
+    def stop_on_b(model, recording, **options):
+        if options["recording_id"] == "b":
+            raise KeyboardInterrupt
+        return real(model, recording, **options)
+
+    monkeypatch.setattr("pipelines.scoring.score_recording", stop_on_b)
+    with pytest.raises(KeyboardInterrupt):
+        score_run(other, [ward], run, resume=False)
+    monkeypatch.undo()
+    summary = score_run(other, [ward], run)
     assert (summary.done, summary.skipped) == (("b", "c"), ("a",))
 
 
