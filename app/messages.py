@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipelines.store import Verdict
 
 RESEARCH_USE = "Research use only. Not a medical device."
@@ -49,6 +51,14 @@ def clock(seconds: float, decimals: int = 0) -> str:
     hours, rest = divmod(whole, 3600)
     text = f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
     return f"{text}.{part:0{decimals}d}" if decimals else text
+
+
+def compared_with(baseline: Sequence[float] | None) -> str:
+    """Say what scores are relative to: a baseline ``(start_s, stop_s)`` or the population."""
+    if not baseline:
+        return POPULATION
+    start, stop = (clock(float(seconds)) for seconds in baseline)
+    return BASELINE.format(start=start, stop=stop)
 
 
 def length(seconds: float) -> str:

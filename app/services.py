@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import RUN_VARIABLE, charts
+from app import RUN_VARIABLE, charts, messages
 from app.signal_page import Trace, View, read_page
 from pipelines.errors import ExportError, RarewaveError
 from pipelines.exports import export_run
@@ -69,6 +69,11 @@ def manifest(run: RunFolder) -> dict[str, Any]:
 def kind(run: RunFolder) -> str:
     """Return ``"ecg"`` or ``"eeg"``."""
     return str(manifest(run).get("model", {}).get("kind", "eeg"))
+
+
+def compared_with(run: RunFolder) -> str:
+    """Say what the scores of this run are relative to."""
+    return messages.compared_with(manifest(run).get("baseline"))
 
 
 def threshold(run: RunFolder) -> float | None:
@@ -129,6 +134,17 @@ def recording_rows(run: RunFolder) -> list[RecordingRow]:
             reason = str(entry.get("reason") or "no reason given")
             rows.append(RecordingRow(recording_id, patient, nothing, 0, 0, 0, 0, nothing, reason))
     return rows
+
+
+def verdict_counts(run: RunFolder) -> dict[Verdict, int]:
+    """Return how many of the run's flagged segments have each verdict."""
+    latest = ReviewStore(run.reviews_path).latest()
+    counts: dict[Verdict, int] = dict.fromkeys(messages.VERDICT_WORDS, 0)
+    for recording_id in run.recording_ids():
+        for segment_id in segments(run, recording_id)["segment_id"]:
+            decision = latest.get((recording_id, segment_id))
+            counts[decision.verdict if decision else "undecided"] += 1
+    return counts
 
 
 def decisions(run: RunFolder, recording_id: str) -> dict[str, Decision]:

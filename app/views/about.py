@@ -21,13 +21,14 @@ def show(run: RunFolder) -> None:
         st.html(markup.section("Model"))
         st.html(markup.facts(_model(manifest)))
         st.html(markup.section("Baseline"))
-        st.html(markup.facts([("Compared with", _baseline(manifest))]))
+        st.html(markup.facts([("Compared with", messages.compared_with(manifest.get("baseline")))]))
         st.html(markup.section("Run"))
-        st.html(markup.facts(_plain(manifest, "seed", "device", "created_at")))
-        timings = manifest.get("timings")
-        if isinstance(timings, Mapping):
-            st.html(markup.section("Timings"))
-            st.html(markup.facts(_pairs(timings)))
+        st.html(markup.facts(_plain(manifest, "created", "updated", "device", "seed")))
+        for title in ("machine", "timings"):
+            values = manifest.get(title)
+            if isinstance(values, Mapping):
+                st.html(markup.section(title))
+                st.html(markup.facts(_pairs(values)))
     with right:
         st.html(markup.section("Versions"))
         versions = manifest.get("versions")
@@ -55,16 +56,8 @@ def _model(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     return pairs + _pairs(rest)
 
 
-def _baseline(manifest: Mapping[str, Any]) -> str:
-    baseline = manifest.get("baseline")
-    if not baseline:
-        return messages.POPULATION
-    start, stop = (messages.clock(float(t)) for t in baseline)
-    return messages.BASELINE.format(start=start, stop=stop)
-
-
 def _plain(manifest: Mapping[str, Any], *names: str) -> list[tuple[str, str]]:
-    return _pairs({name: manifest[name] for name in names if name in manifest})
+    return _pairs({name: manifest[name] for name in names if manifest.get(name) is not None})
 
 
 def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -27,11 +27,30 @@ _FORMAT_WORDS = {
     "fhir": "FHIR R4 resources",
 }
 
+_CONTENT = {
+    "csv": "Segments with the last decision, who made it and when; opens in any spreadsheet.",
+    "parquet": "The same tables with their types kept.",
+    "edf": "A copy of each recording with the segments as annotations, for EDF viewers.",
+    "wfdb": "An annotation file beside each record, for PhysioNet tools.",
+    "bids": "Event tables under derivatives, with HED tags.",
+    "szcore": "One table of events a recording, for seizure benchmarks.",
+    "html": "A report with a strip of signal for each segment, in one file.",
+    "pdf": "The same report for print.",
+    "fhir": "Observations and provenance, preliminary, for a research server.",
+}
+
 
 def show(run: RunFolder) -> None:
     """Choose what to export and how; the files stay in the run's folder ``exports``."""
     st.html(markup.page_title("Export", ["written into the run's folder and ready to download"]))
-    left, _ = st.columns([2, 3])
+    counts = services.verdict_counts(run)
+    st.html(
+        markup.tiles(
+            (f"{messages.VERDICT_MARKS[v]} {messages.VERDICT_WORDS[v].lower()}", f"{n:,}")
+            for v, n in counts.items()
+        )
+    )
+    left, right = st.columns([2, 3], gap="large")
     with left:
         only = st.radio(
             "What",
@@ -43,18 +62,28 @@ def show(run: RunFolder) -> None:
             "Format", EXPORT_FORMATS, format_func=lambda name: _FORMAT_WORDS.get(name, name)
         )
         if st.button("Export", type="primary", icon=":material/save:", key="rw_export"):
-            state.set_exported(None)
-            try:
-                with st.spinner("Writing the files"):
-                    folder, content, name, n_files = services.export(run, format, only)
-                state.set_exported(Exported(name, content, str(folder), n_files))
-            except RarewaveError as error:
-                st.error(markup.plain(error))
-        _download(run)
+            _export(run, format, only)
+        _download()
+    with right:
+        st.html(markup.section("What is written"))
+        st.html(
+            markup.facts((_FORMAT_WORDS.get(f, f), _CONTENT.get(f, "")) for f in EXPORT_FORMATS)
+        )
     st.caption(messages.RESEARCH_USE)
 
 
-def _download(run: RunFolder) -> None:
+def _export(run: RunFolder, format: str, only: str) -> None:
+    state.set_exported(None)
+    try:
+        with st.spinner("Writing the files"):
+            folder, content, name, n_files = services.export(run, format, only)
+    except RarewaveError as error:
+        st.error(markup.plain(error))
+        return
+    state.set_exported(Exported(name, content, str(folder), n_files))
+
+
+def _download() -> None:
     exported = state.exported()
     if exported is None:
         return

@@ -22,7 +22,11 @@ def show(run: RunFolder, review_page: Any) -> None:
     failed = [row for row in rows if row.reason is not None]
     kind = services.kind(run).upper()
     title, button = st.columns([3, 1], vertical_alignment="center")
-    title.html(markup.page_title("Recordings", [f"{kind} run {run.path.name}", _baseline(run)]))
+    title.html(
+        markup.page_title(
+            "Recordings", [f"{kind} run {run.path.name}", services.compared_with(run)]
+        )
+    )
     if not rows:
         st.info(messages.NO_RECORDINGS)
         return
@@ -43,14 +47,6 @@ def show(run: RunFolder, review_page: Any) -> None:
         _quarantined(failed)
     if chosen is not None:
         st.switch_page(review_page, query_params={"recording": chosen})
-
-
-def _baseline(run: RunFolder) -> str:
-    baseline = services.manifest(run).get("baseline")
-    if not baseline:
-        return messages.POPULATION
-    start, stop = (messages.clock(float(t)) for t in baseline)
-    return messages.BASELINE.format(start=start, stop=stop)
 
 
 def _tiles(scored: Sequence[RecordingRow], failed: Sequence[RecordingRow]) -> None:

@@ -120,6 +120,7 @@ def _header(place: Place, duration_s: float) -> None:
     patient = place.windows["patient_id"].iloc[0] if len(place.windows) else place.recording_id
     if patient != place.recording_id:
         details.insert(0, f"patient {patient}")
+    details.append(services.compared_with(place.run).lower())
     details.append(f"{len(place.reviewed)} of {n} flagged segments reviewed")
     title.html(markup.page_title(place.recording_id, details))
     with controls.container(horizontal=True, horizontal_alignment="right"):

@@ -205,3 +205,38 @@ def test_scoring_again_is_seen_without_a_restart(eeg_run, ecg_run, open_app, par
     fewer.to_parquet(folder / "segments.parquet")
     app.run()
     assert list(app.dataframe[0].value["Flagged"]) == [1, 3]
+
+
+def _page(module: str, path: str) -> None:
+    from importlib import import_module
+
+    from pipelines.run_folder import RunFolder
+
+    import_module(f"app.views.{module}").show(RunFolder.open(path))
+
+
+def test_export_writes_what_was_accepted(eeg_run):
+    from streamlit.testing.v1 import AppTest
+
+    target = eeg_run.segment_ids["night_1"][1]
+    store = ReviewStore(eeg_run.path / "reviews.sqlite")
+    store.record("night_1", target, "accepted", "", "ann")
+    app = AppTest.from_function(_page, args=("export", str(eeg_run.path)), default_timeout=60).run()
+    assert "<b>1</b><span>✓ accepted</span>" in html(app)
+    assert "<b>5</b><span>○ not reviewed</span>" in html(app)
+    app.radio[0].set_value("accepted").run()
+    button(app, "Export").click().run()
+    assert not app.exception and not app.error
+    written = list((eeg_run.path / "exports").glob("csv-accepted-*/*.csv"))
+    text = "".join(path.read_text() for path in written)
+    assert target in text and eeg_run.segment_ids["night_1"][0] not in text
+
+
+def test_about_says_model_threshold_and_baseline(eeg_run):
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_function(_page, args=("about", str(eeg_run.path)), default_timeout=60).run()
+    assert not app.exception
+    shown = html(app)
+    assert "Population model, no baseline of the patient" in shown
+    assert "<dd>2 (higher is flagged)</dd>" in shown and "<dd>EEG</dd>" in shown
