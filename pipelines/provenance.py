@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -75,6 +76,12 @@ def input_hashes(files: Iterable[Path]) -> dict[str, str]:
                 f"cannot read {path.name}: {error.strerror}; check that it has not been moved"
             ) from error
     return hashes
+
+
+def model_files(model: str | Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a model, configuration included, as it was written."""
+    manifest = json.loads((Path(model) / MODEL_MANIFEST).read_text("utf-8"))
+    return {str(name): str(digest) for name, digest in manifest["sha256"].items()}
 
 
 def model_hash(model: str | Path) -> str:

@@ -80,7 +80,6 @@ class Ledger:
             "updated": provenance.now(),
             "versions": provenance.versions(),
             "machine": provenance.machine(),
-            "device": self._job.device,
             "baseline": None if self._job.baseline is None else list(self._job.baseline),
             "inputs": list(inputs.values()),
             "timings": {"last_call_s": round(time.monotonic() - self._start_s, 3)},
@@ -101,6 +100,8 @@ def _model_facts(job: Job) -> dict[str, Any]:
             "kind": model.kind,
             "threshold": model.threshold,
             "sha256": job.model_sha256,
+            "files": provenance.model_files(job.model_path),
         },
-        "seed": getattr(model, "seed", None),
+        "seed": model.sources.get("seed"),
+        "device": str(next(model.estimator.chain_.buffers()).device),
     }

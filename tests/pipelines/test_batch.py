@@ -40,7 +40,7 @@ def lines(run: Path) -> list[dict]:
 
 
 def test_a_run_holds_tables_status_and_provenance(ward, tiny_model, tmp_path):
-    summary = score_run(tiny_model, [ward], tmp_path / "run")
+    summary = score_run(tiny_model, [ward], tmp_path / "run", device="cpu")
     assert summary.done == ("a", "b", "c")
     assert summary.quarantined == summary.skipped == ()
     run = RunFolder.open(tmp_path / "run")
@@ -52,6 +52,9 @@ def test_a_run_holds_tables_status_and_provenance(ward, tiny_model, tmp_path):
     digest = hashlib.sha256((tiny_model / "manifest.json").read_bytes()).hexdigest()
     assert manifest["model"]["sha256"] == digest
     assert manifest["model"]["kind"] == "eeg"
+    config = hashlib.sha256((tiny_model / "config.json").read_bytes()).hexdigest()
+    assert manifest["model"]["files"]["config.json"] == config
+    assert (manifest["seed"], manifest["device"]) == (0, "cpu")
     assert manifest["baseline"] is None
     assert manifest["versions"]["torch"]
     windows, segments = run.windows("b"), run.segments("b")
