@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flowcore.chain import FlowChain
-from flowcore.preprocessing import Standardise, Whiten
+from flowcore.preprocessing import Whiten
 
 
 def conditional_gain(log_prob: Callable[[Tensor], Tensor], chain: FlowChain, x: Tensor) -> Tensor:
@@ -43,11 +43,16 @@ def conditional_gain(log_prob: Callable[[Tensor], Tensor], chain: FlowChain, x: 
 
 def likely_values(chain: FlowChain, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the conditional mean of each feature given the others, and its mean, raw units."""
-    standardise = next((s for s in chain.steps if isinstance(s, Standardise)), None)
     whiten = next((s for s in chain.steps if isinstance(s, Whiten)), None)
-    if standardise is None or whiten is None:
-        return x.mean(0).expand_as(x), x.mean(0).expand_as(x)
-    y = standardise(x)
-    precision = (whiten.axes / whiten.axis_sd**2) @ whiten.axes.T
-    conditional = y - (y @ precision) / precision.diagonal()
-    return standardise.inverse(conditional), standardise.center.expand_as(x)
+    y = chain.columns(x)
+    conditional = torch.zeros_like(y)
+    if whiten is not None:
+        precision = (whiten.axes / whiten.axis_sd**2) @ whiten.axes.T
+        conditional = y - (y @ precision) / precision.diagonal()
+    return _raw(chain, conditional), _raw(chain, torch.zeros_like(y))
+
+
+def _raw(chain: FlowChain, y: Tensor) -> Tensor:
+    for step in reversed([s for s in chain.steps if s.by_column]):
+        y = step.inverse(y)
+    return y

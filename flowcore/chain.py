@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from flowcore.block import Block, BlockList, Passage
 from flowcore.ode import Solver
-from flowcore.preprocessing import STEPS, Step, StepList, gaussian_log_prob
+from flowcore.preprocessing import STEPS, gaussian_log_prob
+from flowcore.step import Step, StepList
 from flowcore.velocity import build_field
 
 
@@ -99,12 +100,19 @@ class FlowChain(nn.Module):
             x = step.train_forward(x, generator)
         return x
 
-    def steps_log_det(self) -> Tensor:
-        """Return the log-determinant of all stored steps, shape ()."""
-        total = torch.zeros((), dtype=torch.float64)
+    def steps_log_det(self, x: Tensor) -> Tensor:
+        """Return the log-determinant of all stored steps at raw rows (n, d), shape (n,)."""
+        total = torch.zeros_like(x[:, 0])
         for step in self.steps:
-            total = total + step.log_det().to("cpu")
+            total = total + step.log_det(x)
+            x = step(x)
         return total
+
+    def columns(self, x: Tensor) -> Tensor:
+        """Carry raw rows through the stored steps that leave columns apart: standardised rows."""
+        for step in itertools.takewhile(lambda s: s.by_column, self.steps):
+            x = step(x)
+        return x
 
     def flow(
         self, y: Tensor, context: Tensor | None = None, grid: Sequence[float] | None = None
@@ -120,7 +128,7 @@ class FlowChain(nn.Module):
     def transform(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return latent rows (n, d) and the log-determinant (n,) of the whole map, nats."""
         trace = self.flow(self.preprocess(x), context)
-        return trace.z, trace.log_det + self.steps_log_det().to(trace.z)
+        return trace.z, trace.log_det + self.steps_log_det(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Carry latent rows (n, d) back to raw rows with the same solver."""

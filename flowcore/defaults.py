@@ -50,7 +50,7 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
     )
     return Recipe(
         method=p.method,
-        hidden=p.hidden or _width(n, d),
+        hidden=p.hidden or _width(d),
         n_blocks=n_blocks,
         matching=LocalFlowMatching(gammas, interpolant(p.interpolant), coupling),
         training=Training(steps=steps),
@@ -60,8 +60,8 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
 
 
 def _steps(n: int) -> int:
-    return 600 if n < 2_000 else 1_500
+    return 600 if n < 2_000 else 1_000
 
 
-def _width(n: int, d: int) -> int:
-    return 64 if n < 5_000 and d <= 64 else 128
+def _width(d: int) -> int:
+    return 64 if d <= 64 else 128

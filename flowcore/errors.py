@@ -28,3 +28,7 @@ class PersistenceError(FlowError, ValueError):
 
 class NumericalError(FlowError, ArithmeticError):
     """A computation left the range of finite numbers."""
+
+
+class FlowWarning(UserWarning):
+    """A fitted model is usable but poorer than it should be; the message says why."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,11 +23,32 @@ from flowcore.errors import DataError, NotCalibratedError, ParameterError, Persi
 from flowcore.fitting import fit_chain
 from flowcore.persistence import check_format, read_model, write_model
 from flowcore.preprocessing import Standardise
-from flowcore.statistics import CombinedScore, model_statistics, statistic_names
+from flowcore.scorer import Scorer, batches
+from flowcore.self_check import check_model
 from flowcore.training import Progress
 
 Floats = NDArray[np.float64]
-BATCH = 2048
+
+
+class Evaluation(NamedTuple):
+    """Everything about some rows from one pass, each of shape (n_windows,).
+
+    Attributes
+    ----------
+    log_prob : ndarray
+        As :meth:`FlowDensityEstimator.score_samples`, nats.
+    standardised_log_prob : ndarray
+        As :meth:`FlowDensityEstimator.standardised_log_prob`, nats.
+    score : ndarray
+        As :meth:`FlowDensityEstimator.anomaly_score`.
+    p_value : ndarray
+        As :meth:`FlowDensityEstimator.p_values`; NaN where the model is not calibrated.
+    """
+
+    log_prob: Floats
+    standardised_log_prob: Floats
+    score: Floats
+    p_value: Floats
 
 
 class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -64,8 +85,10 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     chain_ : FlowChain
         The fitted chain: ``transform``, ``inverse``, ``log_prob``, ``sample`` on tensors.
-    score_ : CombinedScore
-        Turns model statistics into the anomaly score.
+    scorer_ : Scorer
+        Turns the density and the distance to the training rows into the anomaly score.
+    outcomes_ : list of Outcome
+        Held-out loss before and after each stage of training.
     n_features_in_ : int
         Width of the rows.
 
@@ -153,10 +176,12 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self._gammas = recipe.matching.gammas if recipe.method == "lfm" else ()
         self.chain_ = fitted.chain.double().eval()
         self.outcomes_ = fitted.outcomes
-        held_out = fitted.held_out
-        self.score_ = CombinedScore.fit(
-            self._statistics(rows[held_out], None if prepared is None else prepared[held_out])
+        train, held_out = (
+            (self._put(rows[part]), self._put(None if prepared is None else prepared[part]))
+            for part in (fitted.train, fitted.held_out)
         )
+        self.scorer_ = Scorer.fit(self.chain_, self._gammas, train, held_out)
+        check_model(fitted, self.scorer_, *held_out)
         self._calibration: Floats | None = None
         return self
 
@@ -173,9 +198,7 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         :meth:`score_samples` without the log-determinant of the standardising step: it does not
         change with the units of the features.
         """
-        scores = self.score_samples(X, context)
-        standardise = [s for s in self.chain_.steps if isinstance(s, Standardise)]
-        return scores - sum(float(s.log_det()) for s in standardise)
+        return self.score_samples(X, context) - self._unit_log_det()
 
     def score(self, X: ArrayLike, y: object = None, context: ArrayLike | None = None) -> float:
         """Return the mean of :meth:`score_samples`, nats per row."""
@@ -187,12 +210,26 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         A row's score never depends on the rows it is scored with.
         """
-        return self._stream(lambda x, c: self.score_(self._statistics(x, c)), X, context)
+        return self._evaluate(X, context)[:, 1]
+
+    def evaluate(self, X: ArrayLike, context: ArrayLike | None = None) -> Evaluation:
+        """Return log-density, score and p-value of each row from one pass over the chain.
+
+        The same numbers as from :meth:`score_samples`, :meth:`standardised_log_prob`,
+        :meth:`anomaly_score` and :meth:`p_values`, which each take a pass of their own.
+        """
+        log_prob, score = self._evaluate(X, context).T
+        if self._calibration is None:
+            p_value = np.full(len(score), np.nan)
+        else:
+            p_value = conformal_p_values(score, self._calibration)
+        return Evaluation(log_prob, log_prob - self._unit_log_det(), score, p_value)
 
     def statistics(self, X: ArrayLike, context: ArrayLike | None = None) -> dict[str, Floats]:
-        """Return every statistic behind :meth:`anomaly_score`, by name, for audit."""
-        table = self._stream(self._statistics, X, context)
-        return dict(zip(statistic_names(self._gammas), table.T, strict=True))
+        """Return the statistics behind :meth:`anomaly_score`, and others for audit, by name."""
+        check_is_fitted(self, "chain_")
+        table = self._stream(self.scorer_.audit, X, context)
+        return dict(zip(self.scorer_.names, table.T, strict=True))
 
     def calibrate(self, X: ArrayLike, context: ArrayLike | None = None) -> FlowDensityEstimator:
         """Store the scores of held-out normal rows that :meth:`p_values` compares with.
@@ -239,7 +276,7 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Return ``(tensors, config)``; `config` is JSON-able. See :meth:`from_state`."""
         check_is_fitted(self, "chain_")
         tensors = {f"chain.{k}": v.detach().cpu() for k, v in self.chain_.state_dict().items()}
-        tensors |= {f"score.{k}": v.cpu() for k, v in self.score_.state().items()}
+        tensors |= {f"score.{k}": v.cpu() for k, v in self.scorer_.state().items()}
         if self._context_scale is not None:
             state = self._context_scale.state_dict()
             tensors |= {f"context.{k}": v for k, v in state.items()}
@@ -287,7 +324,6 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         chain = FlowChain.from_config(config["chain"]).double().eval()
         chain.load_state_dict(_part(tensors, "chain."))
         estimator.chain_ = chain.to(_device(device or estimator.device))
-        estimator.score_ = CombinedScore.from_state(_part(tensors, "score."), config)
         estimator._gammas = tuple(float(g) for g in config["gammas"])
         estimator.n_features_in_ = chain.dim
         if config["feature_names"] is not None:
@@ -296,18 +332,23 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         estimator._context_scale = Standardise(len(context["center"])) if context else None
         if estimator._context_scale is not None:
             estimator._context_scale.load_state_dict(context)
+        estimator.scorer_ = Scorer.from_state(
+            estimator.chain_, estimator._gammas, _part(tensors, "score."), bool(context)
+        )
         stored = tensors.get("calibration")
         estimator._calibration = None if stored is None else stored.numpy().copy()
         return estimator
 
-    def _statistics(self, x: Tensor, context: Tensor | None) -> Tensor:
-        parts = []
-        for start in range(0, len(x), BATCH):
-            part = slice(start, start + BATCH)
-            chosen = None if context is None else self._put(context[part])
-            rows = self._put(x[part])
-            parts.append(model_statistics(self.chain_, rows, self._gammas, chosen).cpu())
-        return torch.cat(parts)
+    def _evaluate(self, X: ArrayLike, context: ArrayLike | None) -> Floats:
+        """Return log-density and score, shape (n, 2)."""
+        check_is_fitted(self, "chain_")
+        return self._stream(self.scorer_.evaluate, X, context)
+
+    def _unit_log_det(self) -> float:
+        """Return the log-determinant of the standardising step, which holds the units."""
+        like = torch.zeros(1, self.chain_.dim, dtype=torch.float64)
+        steps = [s for s in self.chain_.steps if isinstance(s, Standardise)]
+        return sum(float(step.log_det(self._put(like))) for step in steps)
 
     def _stream(
         self,
@@ -320,12 +361,11 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, dtype=np.float64, reset=False)
         rows = torch.from_numpy(np.array(X))
         prepared = self._context(context, len(rows))
-        parts = []
         with torch.no_grad():
-            for start in range(0, len(rows), BATCH):
-                part = slice(start, start + BATCH)
-                chosen = None if prepared is None else prepared[part]
-                parts.append(function(self._put(rows[part]), self._put(chosen)).cpu().numpy())
+            parts = [
+                function(self._put(x), self._put(c)).cpu().numpy()
+                for x, c in batches(rows, prepared)
+            ]
         return np.concatenate(parts)
 
     def _put(self, x: Any) -> Any:

@@ -6,46 +6,15 @@ Only :meth:`Step.train_forward` may be random: noise is for training, never for 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from flowcore.heavy_tails import Squash
+from flowcore.step import Step
 
 EIGENVALUE_FLOOR = 1e-3
 DEQUANTISING_SD = 0.04
-
-
-class Step(nn.Module):
-    """An affine invertible map ``y = f(x)`` whose log-determinant is one number.
-
-    Attributes
-    ----------
-    dim : int
-        Number of coordinates.
-    """
-
-    kind = "identity"
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map raw-side rows (n, d) to chain-side rows (n, d)."""
-        return x
-
-    def inverse(self, y: Tensor) -> Tensor:
-        """Map chain-side rows back."""
-        return y
-
-    def log_det(self) -> Tensor:
-        """Return ``log |det df/dx|``, nats, shape ()."""
-        return torch.zeros((), dtype=torch.float64)
-
-    def train_forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Map rows for training; a noise step adds its noise here and nowhere else."""
-        del generator
-        return self.forward(x)
 
 
 class Standardise(Step):
@@ -83,9 +52,9 @@ class Standardise(Step):
         """Return ``y * scale + center``."""
         return y * self.scale + self.center
 
-    def log_det(self) -> Tensor:
-        """Return ``-sum log scale``."""
-        return -self.scale.log().sum()
+    def log_det(self, x: Tensor) -> Tensor:
+        """Return ``-sum log scale`` for every row."""
+        return -self.scale.log().sum().expand(len(x))
 
 
 class Dequantise(Step):
@@ -123,6 +92,7 @@ class Whiten(Step):
     """
 
     kind = "whiten"
+    by_column = False
     axes: Tensor
     axis_sd: Tensor
     fill_sd: Tensor
@@ -157,21 +127,14 @@ class Whiten(Step):
         """Return the rows in the original coordinates."""
         return (y * self.axis_sd) @ self.axes.T
 
-    def log_det(self) -> Tensor:
-        """Return ``-sum log axis_sd``."""
-        return -self.axis_sd.log().sum()
+    def log_det(self, x: Tensor) -> Tensor:
+        """Return ``-sum log axis_sd`` for every row."""
+        return -self.axis_sd.log().sum().expand(len(x))
 
     def train_forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the whitened rows with deficient axes filled up to the floor."""
         y = self.forward(x)
         return y + self.fill_sd * _noise(y, generator)
-
-
-class StepList(nn.ModuleList):
-    """Steps in order from raw rows to the first block."""
-
-    def __iter__(self) -> Iterator[Step]:
-        return iter(self._modules.values())  # type: ignore[arg-type]
 
 
 def shrunk_covariance(y: Tensor) -> Tensor:
@@ -197,16 +160,18 @@ def _noise(x: Tensor, generator: torch.Generator) -> Tensor:
     return draws.to(x)
 
 
-STEPS: dict[str, type[Step]] = {s.kind: s for s in (Standardise, Dequantise, Whiten)}
+STEPS: dict[str, type[Step]] = {s.kind: s for s in (Standardise, Squash, Dequantise, Whiten)}
 """Every kind of step that can be rebuilt from a configuration."""
 
 
 def fit_steps(x: Tensor) -> list[Step]:
-    """Fit the standard preprocessing of rows (n, d): standardise, dequantise, whiten."""
+    """Fit the standard preprocessing of rows (n, d): standardise, squash, dequantise, whiten."""
     standardise = Standardise.fit(x)
     y = standardise(x)
+    squash = Squash.fit(y)
+    y = squash(y)
     dequantise = Dequantise.fit(y)
-    return [standardise, dequantise, Whiten.fit(y, dequantise.noise_sd)]
+    return [standardise, squash, dequantise, Whiten.fit(y, dequantise.noise_sd)]
 
 
 def gaussian_log_prob(z: Tensor) -> Tensor:

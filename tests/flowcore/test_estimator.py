@@ -110,6 +110,16 @@ def test_p_values_are_conformal(fitted):
         FlowDensityEstimator(**QUICK).fit(rows()).p_values(rows())
 
 
+def test_one_pass_says_what_each_method_says(fitted):
+    new = rows(700, seed=12)
+    together = fitted.evaluate(new)
+    assert np.array_equal(together.log_prob, fitted.score_samples(new))
+    assert np.array_equal(together.standardised_log_prob, fitted.standardised_log_prob(new))
+    assert np.array_equal(together.score, fitted.anomaly_score(new))
+    assert np.array_equal(together.p_value, fitted.p_values(new))
+    assert np.isnan(FlowDensityEstimator(**QUICK).fit(rows()).evaluate(new).p_value).all()
+
+
 def test_obvious_outliers_rank_first(fitted):
     new = rows(400, seed=10)
     far = new.mean(0) + 8 * new.std(0) * np.eye(4)
@@ -208,6 +218,7 @@ def test_groups_are_held_out_together():
         FlowDensityEstimator(**QUICK).fit(rows(), groups=["a"])
 
 
+@pytest.mark.slow
 def test_feature_values_of_odd_shape_are_fitted_and_scored():
     generator = np.random.default_rng(0)
     base = generator.normal(size=(300, 3))

@@ -6,8 +6,18 @@ import torch
 
 from flowcore import FlowDensityEstimator
 from flowcore.attribution import conditional_gain, likely_values
+from flowcore.block import Block
 from flowcore.chain import FlowChain
+from flowcore.errors import FlowWarning
+from flowcore.fitting import FittedChain, _stand_still_if_better
+from flowcore.heavy_tails import Squash
+from flowcore.lfm import Rows
+from flowcore.neighbours import Neighbours
+from flowcore.ode import Solver
 from flowcore.preprocessing import fit_steps, shrunk_covariance
+from flowcore.scorer import Scorer
+from flowcore.self_check import check_model
+from flowcore.velocity import TanhField
 
 COVARIANCE = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
@@ -63,10 +73,91 @@ def test_statistics_are_named_finite_and_grow_off_the_data(model):
     assert list(inside) == list(outside)
     assert all(len(values) == 300 and np.isfinite(values).all() for values in inside.values())
     assert "negative_log_density" in inside
-    for name, values in inside.items():
-        assert np.ptp(values) > 0, name
-    name = "negative_log_density"
-    assert np.median(outside[name]) > np.max(inside[name])
+    for name in ("negative_log_density", "log_neighbour_distance"):
+        assert np.ptp(inside[name]) > 0
+        assert outside[name].min() > np.max(inside[name])
+
+
+def test_the_score_is_the_weighted_mean_of_scaled_statistics(model):
+    new, scorer = correlated(50, 3), model.scorer_
+    table = np.stack([model.statistics(new)[name] for name in scorer.weights], 1)
+    scaled = (table - scorer.center.numpy()) / scorer.scale.numpy()
+    want = scaled @ np.array([1.0, 2.0]) / 3
+    np.testing.assert_allclose(model.anomaly_score(new), want, rtol=1e-12)
+    held_out_like = model.anomaly_score(correlated(4000, 4))
+    assert abs(np.median(held_out_like)) < 0.1
+    assert 0.75 < np.quantile(held_out_like, 0.975) < 1.25
+
+
+def test_neighbour_distance_is_the_mean_log_of_the_five_smallest():
+    reference, x = correlated(400), correlated(30, 1) * 3
+    got = Neighbours(torch.from_numpy(reference)).log_distance(torch.from_numpy(x)).numpy()
+    exact = reference.astype(np.float32).astype(np.float64)
+    distance = np.sort(np.linalg.norm(x[:, None] - exact[None], axis=2), axis=1)[:, :5]
+    np.testing.assert_allclose(got, np.log(distance).mean(1), rtol=1e-10)
+
+
+def test_neighbour_distance_of_repeated_few_and_absurd_rows_is_finite():
+    reference = Neighbours(torch.ones(3, 2))
+    x = torch.tensor([[1.0, 1.0], [1e200, -1e200], [2.0, 1.0]], dtype=torch.float64)
+    got = reference.log_distance(x)
+    assert got.isfinite().all()
+    assert got[0] == pytest.approx(np.log(1e-3))
+    assert got[1] > 400
+    assert got[2] == pytest.approx(0.0, abs=1e-12)
+
+
+def fitted_chain(n, fell_back):
+    chain = FlowChain(3, [], fit_steps(torch.from_numpy(correlated())))
+    return FittedChain(chain, torch.arange(n), torch.arange(n), [], fell_back)
+
+
+def scorer_of(chain, scale=1.0):
+    rows = chain.columns(torch.from_numpy(correlated()))
+    center = torch.zeros(2, dtype=torch.float64)
+    return Scorer(chain, (), Neighbours(rows), center, center + scale, conditional=False)
+
+
+@pytest.mark.parametrize(
+    ("fell_back", "scale", "said"),
+    [(True, 1.0, "worse likelihood"), (False, 1e30, "score alike"), (False, 0.0, "no finite")],
+)
+def test_a_degenerate_model_is_warned_of_in_words(fell_back, scale, said):
+    fitted, rows = fitted_chain(20, fell_back), torch.from_numpy(correlated(20))
+    with pytest.warns(FlowWarning, match=said):
+        check_model(fitted, scorer_of(fitted.chain, scale), rows, None)
+
+
+def test_a_sound_model_is_not_warned_of():
+    fitted, rows = fitted_chain(20, False), torch.from_numpy(correlated(20))
+    check_model(fitted, scorer_of(fitted.chain), rows, None)  # a warning would be an error
+
+
+def test_a_chain_that_got_worse_is_made_to_stand_still():
+    g = torch.Generator().manual_seed(0)
+    chain = FlowChain(2, [Block(TanhField(2, 8, generator=g))], solver=Solver("rk4", 4))
+    rows = Rows(torch.randn(50, 2, generator=g), torch.randn(50, 2, generator=g))
+    with torch.no_grad():
+        chain.blocks[0].field.b3.fill_(3.0)  # moves everything away
+    assert _stand_still_if_better(chain, rows)
+    assert torch.equal(chain.transform(rows.train)[0], rows.train)
+    assert not _stand_still_if_better(chain, rows)
+
+
+def test_squashing_spares_usual_columns_and_tames_heavy_ones():
+    generator = np.random.default_rng(0)
+    y = np.c_[generator.normal(size=2000), generator.standard_t(1.2, size=2000)]
+    rows = torch.from_numpy((y - y.mean(0)) / y.std(0))
+    step = Squash.fit(rows)
+    assert step.heavy.tolist() == [0, 1]
+    out = step(rows)
+    assert torch.equal(out[:, 0], rows[:, 0])
+    assert out[:, 1].std() == pytest.approx(1, abs=1e-3)
+    assert (out[:, 1] ** 4).mean() < 9
+    assert (out[:, 1].argsort() == rows[:, 1].argsort()).all()
+    far = torch.tensor([[0.0, 1e150]], dtype=torch.float64)
+    assert step(far).isfinite().all()
+    assert step.log_det(far).isfinite().all()
 
 
 def test_shrunk_covariance_is_ledoit_and_wolfs():
