@@ -182,7 +182,7 @@ def traces(
                 "name": trace.name,
                 "unit": trace.unit,
                 "seconds": len(trace.samples) / trace.sfreq,
-                "top": top_channel in (trace.name, *trace.name.replace("–", "-").split("-")),
+                "top": top_channel in (trace.name, *trace.name.split("–")),
                 **encode(extremes(trace.samples, MOST_POINTS)),
             }
             for trace in page
@@ -199,20 +199,27 @@ def fitting_gain(pages: Iterable[Sequence[Trace]], kind: str, steps: Sequence[fl
         A few pages from all over the recording, so that the gain does not change from page to
         page.
     kind : str
-        ``"ecg"``: mm per mV so that the beats of the largest lead span about 32 mm. ``"eeg"``:
+        ``"ecg"``: mm per mV so that the beats of the largest lead reach about 18 mm. ``"eeg"``:
         µV per mm so that the excursions of a large channel span about 4 mm.
     steps : sequence of float
         The gains on offer.
     """
-    unit, low, high = ("mV", 0.2, 99.8) if kind == "ecg" else ("µV", 2.5, 97.5)
+    unit = "mV" if kind == "ecg" else "µV"
     spans = []
     for page in pages:
         known = [t.samples[np.isfinite(t.samples)] for t in page if t.unit == unit]
-        each = [float(np.subtract(*np.percentile(v, [high, low]))) for v in known if v.size]
+        each = [_excursion(values, kind) for values in known if values.size]
         if each:
             spans.append(max(each) if kind == "ecg" else float(np.percentile(each, 75)))
     usual = float(np.median(spans)) if spans else 0.0
     if usual <= 0:
         return steps[len(steps) // 2]
-    wanted = 32 / usual if kind == "ecg" else usual / 4
+    wanted = 18 / usual if kind == "ecg" else usual / 4
     return min(steps, key=lambda step: abs(float(np.log(step / wanted))))
+
+
+def _excursion(values: NDArray[np.float64], kind: str) -> float:
+    """Return how far an ECG reaches to either side, or how much of its row an EEG takes."""
+    if kind == "ecg":
+        return float(np.percentile(np.abs(values), 99.8))
+    return float(np.subtract(*np.percentile(values, [97.5, 2.5])))

@@ -127,6 +127,12 @@ def test_gain_follows_the_signal(amplitude, gain):
     assert charts.fitting_gain([page] * 3, "eeg", (3.0, 7.0, 30.0)) == gain
 
 
+def test_responsible_lead_is_not_taken_for_its_namesake():
+    page = [Trace(name, "mV", 250.0, np.ones(9)) for name in ("ECG", "ECG-2")]
+    payload = charts.traces(page, "ecg", View(0.0, 10.0, None, None), 10.0, "ECG")
+    assert [t["top"] for t in payload["traces"]] == [True, False]
+
+
 def test_gain_without_signal_is_the_middle_one():
     page = [Trace("O1", "µV", 200.0, np.full(5, np.nan))]
     assert charts.fitting_gain([page], "eeg", (3.0, 7.0, 30.0)) == 7.0

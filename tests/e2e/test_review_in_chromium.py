@@ -6,10 +6,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from playwright.sync_api import sync_playwright
 
 from pipelines.store import ReviewStore
 
@@ -67,8 +70,6 @@ def server(run_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(chromium: str):
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
@@ -96,13 +97,31 @@ def _note_foreign(page, url: str) -> None:
         page.problems.append(f"the page asked for {url}")
 
 
+def verdict(page, words: str):
+    return page.locator(".rw-verdict b", has_text=words)
+
+
+def section(page, words: str):
+    return page.locator(".rw-section", has_text=words)
+
+
 def badge(page, words: str) -> None:
-    page.locator(".rw-verdict b", has_text=words).wait_for()
+    verdict(page, words).wait_for()
 
 
 def position(page, words: str) -> None:
-    page.locator(".rw-section", has_text=words).wait_for()
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    section(page, words).wait_for()
+
+
+def press(page, key: str, locator) -> None:
+    """Press a key until it does what it should: just after loading, keys are not bound yet."""
+    for _ in range(5):
+        page.keyboard.press(key)
+        try:
+            return locator.wait_for(timeout=3_000)
+        except PlaywrightTimeout:
+            continue
+    raise AssertionError(f"the key {key} does nothing")
 
 
 def drawn_colours(page, index: int) -> int:
@@ -146,14 +165,10 @@ def test_open_accept_reload_and_find_it_accepted(run_path: Path, server: str, pa
 def test_keys_step_and_decide(run_path: Path, server: str, page):
     page.goto(f"{server}/?recording=eeg_absence_480s")
     position(page, "Segment 1 of")
-    page.keyboard.press("ArrowRight")
-    position(page, "Segment 2 of")
-    page.keyboard.press("x")
-    badge(page, "Rejected")
-    page.keyboard.press("z")
-    badge(page, "Not reviewed")
-    page.keyboard.press("ArrowLeft")
-    position(page, "Segment 1 of")
+    press(page, "ArrowRight", section(page, "Segment 2 of"))
+    press(page, "x", verdict(page, "Rejected"))
+    press(page, "z", verdict(page, "Not reviewed"))
+    press(page, "ArrowLeft", section(page, "Segment 1 of"))
     assert page.problems == []
 
 
@@ -179,11 +194,24 @@ def test_two_reviewers_share_decisions_but_not_places(run_path: Path, server: st
         each.set_default_timeout(30_000)
         each.goto(f"{server}/?recording=eeg_absence_480s")
         position(each, "Segment 1 of")
-    page.keyboard.press("ArrowRight")
-    position(page, "Segment 2 of")
-    page.keyboard.press("u")
-    badge(page, "Unsure")
+    press(page, "ArrowRight", section(page, "Segment 2 of"))
+    press(page, "u", verdict(page, "Unsure"))
     position(other, "Segment 1 of")
     other.get_by_role("button", name="Next", exact=False).first.click()
     position(other, "Segment 2 of")
     badge(other, "Unsure")
+
+
+def test_export_downloads_what_the_run_folder_keeps(run_path: Path, server: str, page):
+    page.goto(f"{server}/export")
+    page.get_by_role("button", name="Export", exact=True).click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download").click()
+    with zipfile.ZipFile(started.value.path()) as archive:
+        names = set(archive.namelist())
+        text = "".join(archive.read(n).decode() for n in names if n.endswith(".csv"))
+    folder = next((run_path / "exports").glob("csv-flagged-*"))
+    kept = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert names == kept
+    assert "eeg_absence_480s@" in text
+    assert page.problems == []
