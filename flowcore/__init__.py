@@ -6,7 +6,7 @@ It knows tensors, not signals. The estimator is the front door::
 """
 
 from flowcore._version import __version__
-from flowcore.calibration import conformal_p_values, tail_threshold
+from flowcore.calibration import central_threshold, conformal_p_values, tail_threshold
 from flowcore.errors import FlowError
 from flowcore.estimator import FlowDensityEstimator, load
 
@@ -14,6 +14,7 @@ __all__ = [
     "FlowDensityEstimator",
     "FlowError",
     "__version__",
+    "central_threshold",
     "conformal_p_values",
     "load",
     "tail_threshold",

@@ -72,6 +72,32 @@ def tail_threshold(scores: Floats, rate: float) -> float:
     return base + _pareto_excess(peaks, rate * n / n_peaks)
 
 
+def central_threshold(scores: Floats, rate: float, upper: float = 0.85) -> float:
+    """Return the score that a normal window exceeds with probability `rate`, from the middle.
+
+    An exponential law through the median and the quantile `upper`. Unlike :func:`tail_threshold`
+    it never looks at the largest scores, so some of them may belong to windows that are not
+    normal; in return it is cruder. An extrapolation without a guarantee.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        Scores of mostly normal windows, at least 10.
+    rate : float
+        Between 0 and ``1 - upper``.
+    upper : float
+        Between 0.5 and 1.
+    """
+    ordered = _finite(scores)
+    if not 0.5 < upper < 1 or not 0 < rate <= 1 - upper:
+        raise ParameterError(f"rate={rate}, upper={upper}: needed are 0 < rate <= 1 - upper < 0.5")
+    if len(ordered) < 10:
+        raise DataError(f"got {len(ordered)} scores; a threshold needs at least 10")
+    middle, high = np.quantile(ordered, [0.5, upper])
+    scale = (high - middle) / math.log(0.5 / (1 - upper))
+    return float(middle + scale * math.log(0.5 / rate))
+
+
 def _pareto_excess(peaks: Floats, survival: float) -> float:
     """Return the excess that a peak exceeds with probability `survival`."""
     mean = float(peaks.mean())

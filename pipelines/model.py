@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore import FlowDensityEstimator, tail_threshold
+from flowcore import FlowDensityEstimator, central_threshold, tail_threshold
 from pipelines.config import Settings
 from pipelines.errors import ModelError, SignalError
 from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
@@ -24,8 +24,12 @@ Progress = Callable[[str, int, int], None]
 
 FEWEST_WINDOWS = 50
 FEWEST_BASELINE_WINDOWS = 30
-FEWEST_RECORDINGS_TO_GROUP = 5
-"""From so many recordings on, whole recordings are held out while fitting."""
+MANY_RECORDINGS = 5
+"""From so many recordings on, whole recordings are held out while fitting, and the heart rates
+seen are taken for those that occur."""
+RATE_SD = 0.15
+"""Spread given to the heart rate (log) where few recordings cannot show how far it moves."""
+_CENTRAL_RATE = 0.15
 _BLOCK, _HELD_OUT = 10, 3  # every third block of ten consecutive windows calibrates
 
 
@@ -42,8 +46,8 @@ class Calibration:
     threshold : float
         A higher score is flagged.
     extrapolated : bool
-        True if the threshold lies beyond the scores seen: then it rests on the shape of their
-        tail and carries no guarantee.
+        True if fewer than ten of the scores lie above the threshold: then it rests on the shape
+        of their tail and carries no guarantee.
     """
 
     scores: Floats
@@ -178,26 +182,29 @@ def fit_model(
     sfreq = _common_rate(recordings, kind)
     X, groups, names = _rows(recordings, kind, baseline, use_annotations, progress)
     usual = usual_rows(X) if settings.trim else np.ones(len(X), dtype=bool)
-    kept, groups = X[usual], groups[usual]
-    held_out = (np.arange(len(kept)) // _BLOCK) % _HELD_OUT == _HELD_OUT - 1
+    if len(recordings) < MANY_RECORDINGS:
+        X = _with_moving_rate(X, names, seed)
+    held_out = (np.arange(len(X)) // _BLOCK) % _HELD_OUT == _HELD_OUT - 1
+    fitted = usual & ~held_out
     estimator = FlowDensityEstimator(
         **settings.flow.model_dump(), device=device, random_state=seed
     ).fit(
-        kept[~held_out],
-        groups=groups[~held_out] if len(recordings) >= FEWEST_RECORDINGS_TO_GROUP else None,
+        X[fitted],
+        groups=groups[fitted] if len(recordings) >= MANY_RECORDINGS else None,
         progress=progress,
     )
-    estimator.calibrate(kept[held_out])
+    estimator.calibrate(X[usual & held_out])
+    scores = estimator.anomaly_score(X[held_out])
     hours = sum(recording.duration_s for recording in recordings) / 3600
     return Model(
         kind=kind,
         sfreq=sfreq,
         names=names,
-        center=kept.mean(axis=0),
+        center=X[usual].mean(axis=0),
         estimator=estimator,
-        calibration=calibrate(estimator.anomaly_score(kept[held_out]), settings, len(X) / hours),
+        calibration=calibrate(scores, usual[held_out], settings, len(X) / hours),
         settings=settings,
-        n_fitted=len(kept),
+        n_fitted=int(usual.sum()),
         n_trimmed=int((~usual).sum()),
         sources={
             "n_recordings": len(recordings),
@@ -208,19 +215,46 @@ def fit_model(
     )
 
 
-def calibrate(scores: Floats, settings: Settings, windows_per_hour: float) -> Calibration:
-    """Read the threshold off the scores of held-out usual windows.
+def calibrate(
+    scores: Floats, usual: NDArray[np.bool_], settings: Settings, windows_per_hour: float
+) -> Calibration:
+    """Read the threshold off the scores of held-out windows.
+
+    Where the threshold lies beyond the scores seen, the tail of the usual ones is extrapolated.
+    If trimming has cut into that tail, a second threshold is drawn from the middle of *all*
+    scores, and the higher one counts.
 
     A setting in events per hour is met by allowing as many flagged *windows* per hour: merging
     makes fewer events of them, never more.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+    usual : ndarray of bool, shape (n,)
+        False for windows that trimming left out.
+    settings : Settings
+    windows_per_hour : float
     """
     rate = settings.threshold.window_rate
     if settings.threshold.events_per_hour is not None:
         rate = min(0.5, settings.threshold.events_per_hour / windows_per_hour)
     if rate is None:
         raise SignalError("the settings give neither a window rate nor events per hour")
-    threshold = tail_threshold(scores, rate)
-    return Calibration(np.sort(scores), rate, threshold, extrapolated=rate * len(scores) < 1)
+    kept = np.sort(scores[usual])
+    threshold = tail_threshold(kept, rate)
+    extrapolated = rate * len(kept) < 10
+    if extrapolated and not usual.all() and rate <= _CENTRAL_RATE:
+        threshold = max(threshold, central_threshold(scores, rate, 1 - _CENTRAL_RATE))
+    return Calibration(kept, rate, threshold, extrapolated)
+
+
+def _with_moving_rate(X: Floats, names: Sequence[str], seed: int) -> Floats:
+    """Spread the heart rate: one patient's five minutes do not show how far it may move."""
+    if "local_rr" not in names:
+        return X
+    X = X.copy()
+    X[:, names.index("local_rr")] += RATE_SD * np.random.default_rng(seed).standard_normal(len(X))
+    return X
 
 
 def _common_rate(recordings: Sequence[Recording], kind: Kind) -> float:
