@@ -1,9 +1,13 @@
 # Rarewave: `make demo` shows it, `make test` proves it.
 PYTHON ?= python3
 BIN := .venv/bin
+PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup test check clean
+.PHONY: setup demo test check bench docs chromium clean help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.installed  ## .venv with everything the tests need
 
@@ -12,15 +16,31 @@ setup: .venv/.installed  ## .venv with everything the tests need
 	$(BIN)/pip install --quiet -e '.[test,dev]'
 	touch $@
 
-test: setup  ## the whole suite
+demo: .venv/.installed  ## fit, score and export the sample recordings, then serve them (HEADLESS=1: stop before)
+	$(BIN)/rarewave demo --port $(PORT) $(if $(HEADLESS),--headless)
+
+test: setup chromium  ## the whole suite
 	$(BIN)/pytest
 
-check: setup  ## format, lint, types, layers, fast tests
+check: setup  ## format, lint, types, layers, docstrings, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -m 'not slow and not e2e'
 
-clean:
+bench: setup  ## benchmarks that need no data of yours; JSON into benchmarks/results
+	for bench in $(wildcard benchmarks/bench_*.py); do $(BIN)/python $$bench --json || exit 1; done
+
+docs: setup  ## checks that what the documents show is what the program prints
+	$(BIN)/pytest -q tests/docs
+
+# The browser test wants Chromium; where it cannot be had, the test says what to install.
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 \
+	  || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	       && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	  || echo "no Chromium: the browser tests will say how to install it"
+
+clean:  ## remove what make made
 	rm -rf .venv runs dist build

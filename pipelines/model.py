@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from flowcore import FlowDensityEstimator, central_threshold, tail_threshold
@@ -186,15 +188,15 @@ def fit_model(
         X = _with_moving_rate(X, names, seed)
     held_out = (np.arange(len(X)) // _BLOCK) % _HELD_OUT == _HELD_OUT - 1
     fitted = usual & ~held_out
-    estimator = FlowDensityEstimator(
-        **settings.flow.model_dump(), device=device, random_state=seed
-    ).fit(
-        X[fitted],
-        groups=groups[fitted] if len(recordings) >= MANY_RECORDINGS else None,
-        progress=progress,
-    )
-    estimator.calibrate(X[usual & held_out])
-    scores = estimator.anomaly_score(X[held_out])
+    estimator = FlowDensityEstimator(**settings.flow.model_dump(), device=device, random_state=seed)
+    with one_thread():
+        estimator.fit(
+            X[fitted],
+            groups=groups[fitted] if len(recordings) >= MANY_RECORDINGS else None,
+            progress=progress,
+        )
+        estimator.calibrate(X[usual & held_out])
+        scores = estimator.anomaly_score(X[held_out])
     hours = sum(recording.duration_s for recording in recordings) / 3600
     return Model(
         kind=kind,
@@ -213,6 +215,17 @@ def fit_model(
             "seed": seed,
         },
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: for networks this small, handing work over costs more than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def calibrate(

@@ -11,6 +11,7 @@ from pipelines.cli.dashboard import LOOPBACK, PORT, serve
 from pipelines.cli.terminal import plain, progress_on_stderr
 
 EXAMPLE = "Example: rarewave demo --headless"
+NOTICE = "Research use only. Not a medical device."
 
 
 def command(
@@ -26,7 +27,9 @@ def command(
     from pipelines.demo import run_demo
 
     with progress_on_stderr() as progress:
-        run_demo(out, progress)
+        found = run_demo(out, progress)
+    typer.echo("\n".join(map(plain, found)))
+    typer.echo(f"{plain(out)}: models/, runs ecg/ and eeg/, exports/. {NOTICE}")
     if headless:
         return 0
     typer.echo(f"{plain(out)}: serving at http://{LOOPBACK}:{port}")
