@@ -15,6 +15,8 @@ from flowcore.step import Step
 
 EIGENVALUE_FLOOR = 1e-3
 DEQUANTISING_SD = 0.04
+MOST_LOOKED_AT = 10_000
+"""Rows in which a column's distinct values are counted."""
 
 
 class Standardise(Step):
@@ -75,8 +77,9 @@ class Dequantise(Step):
     def fit(cls, y: Tensor) -> Dequantise:
         """Find the discrete columns of standardised rows (n, d)."""
         step = cls(y.shape[1])
-        n_distinct = torch.tensor([len(column.unique()) for column in y.T])
-        step.noise_sd.copy_(DEQUANTISING_SD * (n_distinct < len(y) / 4))
+        looked_at = y[:MOST_LOOKED_AT]
+        n_distinct = torch.tensor([len(column.unique()) for column in looked_at.T])
+        step.noise_sd.copy_(DEQUANTISING_SD * (n_distinct < len(looked_at) / 4))
         return step
 
     def train_forward(self, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from flowcore import FlowDensityEstimator, load
 from flowcore.chain import FlowChain
 from flowcore.errors import DataError, FlowError, NotCalibratedError, ParameterError
-from flowcore.fitting import split
+from flowcore.fitting import MOST_HELD_OUT, split
 
 QUICK = {"max_steps": 40, "n_blocks": 2, "random_state": 0, "device": "cpu"}
 
@@ -213,6 +213,10 @@ def test_groups_are_held_out_together():
     assert sorted(torch.cat([train, held_out]).tolist()) == list(range(200))
     assert not set(groups[train].tolist()) & set(groups[held_out].tolist())
     assert len(held_out) == 40
+    assert held_out.tolist() != sorted(held_out.tolist())  # the first rows serve as reference
+    big = split(100_000, 0.2, torch.Generator().manual_seed(0))
+    assert len(big[1]) == MOST_HELD_OUT
+    assert len(torch.cat(big).unique()) == 100_000
     FlowDensityEstimator(**QUICK).fit(rows(), groups=np.repeat(["a", "b", "c"], 100))
     with pytest.raises(DataError, match="groups"):
         FlowDensityEstimator(**QUICK).fit(rows(), groups=["a"])
