@@ -6,12 +6,9 @@ read again. What a cache returns is shared between users: never change it.
 
 from __future__ import annotations
 
-import io
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,7 @@ import streamlit as st
 
 from app import RUN_VARIABLE, charts, messages
 from app.signal_page import Trace, View, read_page
-from pipelines.errors import ExportError, RarewaveError
-from pipelines.exports import export_run
+from pipelines.errors import RarewaveError
 from pipelines.readers import read_recording
 from pipelines.recording import Recording
 from pipelines.run_folder import RunFolder
@@ -208,32 +204,6 @@ def fitting_gain(run: RunFolder, recording_id: str, view: View, steps: tuple[flo
     path = run.source(recording_id)
     anywhere = replace(view, start_s=0.0, stop_s=10.0)
     return _gain(str(path), _stamp(path), kind(run), anywhere, steps)
-
-
-def export(run: RunFolder, format: str, only: str) -> tuple[Path, bytes, str, int]:
-    """Export into a new folder under ``RUN/exports``.
-
-    Returns
-    -------
-    folder : pathlib.Path
-    content : bytes
-        The file, or a zip of all files where there are several.
-    name : str
-        What to call the download.
-    n_files : int
-    """
-    moment = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")[:-3]
-    folder = run.path / "exports" / f"{format}-{only}-{moment}"
-    files = export_run(run.path, format, folder, only)
-    if not files:
-        raise ExportError(f"the export as {format} of '{only}' wrote no file")
-    if len(files) == 1:
-        return folder, files[0].read_bytes(), files[0].name, 1
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in files:
-            archive.write(file, Path(file).relative_to(folder).as_posix())
-    return folder, buffer.getvalue(), f"rarewave-{run.path.name}-{format}-{only}.zip", len(files)
 
 
 def _stamp(path: Path) -> _Stamp:

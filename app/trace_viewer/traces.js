@@ -233,6 +233,15 @@ function drawCaliper(ctx, p, data, g, caliper) {
   ctx.fillText(words, left + 7, top + 10);
 }
 
+/** After a table has opened a segment, give the keys back to the page: the table eats arrows. */
+function leaveTable(canvas, segment) {
+  const focused = document.activeElement;
+  if (canvas.dataset.segment !== segment && focused && focused.closest('[data-testid="stDataFrame"]')) {
+    focused.blur();
+  }
+  canvas.dataset.segment = segment;
+}
+
 export default function ({ data, parentElement }) {
   const values = data.traces.map(decode);
   let caliper = null, from = null, geometry = null;
@@ -252,6 +261,7 @@ export default function ({ data, parentElement }) {
   });
   const { canvas } = view;
   canvas.setAttribute("aria-label", data.aria);
+  leaveTable(canvas, data.segment);
   canvas.style.cursor = "crosshair";
   canvas.onpointerdown = (event) => {
     from = { x0: event.offsetX, y0: event.offsetY };

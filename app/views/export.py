@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import markup, messages, services, state
+from app.exporting import export
 from app.state import Exported
 from pipelines.errors import RarewaveError
 from pipelines.exports import EXPORT_FORMATS, EXPORT_ONLY
@@ -76,7 +77,7 @@ def _export(run: RunFolder, format: str, only: str) -> None:
     state.set_exported(None)
     try:
         with st.spinner("Writing the files"):
-            folder, content, name, n_files = services.export(run, format, only)
+            folder, content, name, n_files = export(run, format, only)
     except RarewaveError as error:
         st.error(markup.plain(error))
         return

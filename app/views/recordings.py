@@ -56,14 +56,14 @@ def _tiles(scored: Sequence[RecordingRow], failed: Sequence[RecordingRow]) -> No
     unscorable = sum(row.n_not_scorable for row in scored)
     share = f"{unscorable / windows:.1%}" if windows else "–"
     figures = [
-        ("recordings scored", str(len(scored))),
+        ("recording scored" if len(scored) == 1 else "recordings scored", str(len(scored))),
         ("of signal", messages.length(sum(row.duration_s for row in scored))),
         ("flagged segments", f"{flagged:,}"),
         ("reviewed", f"{reviewed:,} of {flagged:,}"),
         ("of windows not scorable", share),
     ]
     if failed:
-        figures.append(("recordings set aside", str(len(failed))))
+        figures.append(("set aside, not scored", str(len(failed))))
     st.html(markup.tiles(figures))
 
 

@@ -75,6 +75,7 @@ def draw(place: Place, view: View, marks: list[charts.Payload], overview: dict[s
             "lowScore": low,
             "topScore": high,
             "threshold": overview["threshold"],
+            "segment": place.current or "",
             "height": 452 if kind == "ecg" else max(470, 90 + 22 * len(page)),
             "aria": f"{kind.upper()}, {len(page)} traces, {data['label']}. Drag to measure.",
         },

@@ -215,3 +215,22 @@ def test_export_downloads_what_the_run_folder_keeps(run_path: Path, server: str,
     assert names == kept
     assert "eeg_absence_480s@" in text
     assert page.problems == []
+
+
+def test_tables_open_what_is_clicked_and_give_the_keys_back(run_path: Path, server: str, page):
+    page.goto(server)
+    table = page.get_by_test_id("stDataFrame")
+    table.locator("canvas").first.wait_for()
+    for _ in range(2):  # coming back, the same row opens again
+        page.wait_for_timeout(1_500)
+        table.click(position={"x": 80, "y": 55})
+        position(page, "Segment 1 of")
+        page.get_by_role("link", name="Recordings").click()
+        page.locator(".rw-tiles").wait_for()
+    page.goto(f"{server}/review?recording=eeg_absence_480s")
+    position(page, "Segment 1 of")
+    page.wait_for_timeout(1_500)
+    table.click(position={"x": 80, "y": 36 + 35 + 15})
+    position(page, "Segment 2 of")
+    press(page, "ArrowRight", section(page, "Segment 3 of"))
+    assert page.problems == []
