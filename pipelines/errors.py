@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 
 class RarewaveError(Exception):
     """Root of all errors raised on purpose by :mod:`pipelines`.
@@ -45,3 +48,21 @@ class ExportError(RarewaveError):
 
 class ReviewError(RarewaveError):
     """A review cannot be stored."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return one line for a person: what was raised on purpose says it itself.
+
+    Of an unexpected error only its type and place are told, never its text, which may quote a
+    file and with it a patient.
+    """
+    if isinstance(error, RarewaveError) or type(error).__module__ == "flowcore.errors":
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "not enough memory; use fewer --workers, or --device cpu"
+    if isinstance(error, OSError) and error.strerror:
+        name = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
+        return f"{error.strerror}{name}; check the path, your rights and the free space"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"unexpected {type(error).__name__}{where}; this is a bug, please report it"

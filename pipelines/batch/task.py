@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from pipelines import provenance
 from pipelines.batch.workers import Died
-from pipelines.errors import RarewaveError
+from pipelines.errors import describe_error
 from pipelines.inputs import InputRecording
 from pipelines.run_folder import SEGMENT_SCHEMA, WINDOW_SCHEMA, write_parquet
 
@@ -78,7 +77,7 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
         )
         put_tables(job.run_path, entry.recording_id, scored)
     except Exception as error:
-        return _set_aside(entry, _reason(error), hashes)
+        return _set_aside(entry, describe_error(error), hashes)
     windows = scored.windows
     return {
         "recording_id": entry.recording_id,
@@ -116,17 +115,6 @@ def died(entry: InputRecording, death: Died) -> Status:
         "want of memory; try it alone with fewer --workers"
     )
     return _set_aside(entry, reason, {})
-
-
-def _reason(error: Exception) -> str:
-    """Return one line; of an unexpected error never its text, which may quote the file."""
-    if isinstance(error, RarewaveError) or type(error).__module__ == "flowcore.errors":
-        return " ".join(str(error).split())
-    if isinstance(error, MemoryError):
-        return "not enough memory; use fewer --workers"
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(where.filename).name}:{where.lineno}"
-    return f"unexpected {type(error).__name__} at {place}; this is a bug, please report it"
 
 
 def put_tables(run_path: Path, recording_id: str, scored: Scored) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
+
+from pipelines.errors import RunError, describe_error
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -32,8 +34,11 @@ class Died:
 
 @dataclass
 class _Worker(Generic[Task]):
+    """A process; it has a task while it works, and says so itself when it is ready."""
+
     process: SpawnProcess
     connection: Connection
+    ready: bool = False
     task: Task | None = None
 
 
@@ -49,34 +54,69 @@ def in_processes(
         pickled, and so can tasks and results. The function raises nothing.
     tasks : sequence
     n_workers : int
-        Processes, started afresh (spawn). One that dies is replaced.
+        Processes, started afresh (spawn). One that dies at work is replaced; one that cannot
+        start is not, the others do its share.
 
     Yields
     ------
     tuple
         ``(task, result)``, or ``(task, Died(...))`` if its process ended without an answer.
+
+    Raises
+    ------
+    RunError
+        If not one process could start.
     """
+    n_workers = min(n_workers, len(tasks))
     waiting = list(reversed(tasks))
     workers: list[_Worker[Task]] = []
     try:
         while waiting or any(worker.task is not None for worker in workers):
+            _give(workers, waiting)
             while waiting and len(workers) < n_workers:
                 workers.append(_start(make))
-            for worker in workers:
-                if worker.task is None and waiting:
-                    worker.task = waiting.pop()
-                    _send(worker)
-            busy = {w.connection: w for w in workers if w.task is not None}
-            for connection in wait(list(busy)):
-                worker = busy[connection]  # type: ignore[index]
-                task, worker.task = worker.task, None
-                result: Result | Died = _receive(worker)
-                if isinstance(result, Died):
+            pending = {w.connection: w for w in workers if w.task is not None or not w.ready}
+            for connection in wait(list(pending)):
+                worker = pending[cast(Connection, connection)]
+                answer = _receive(worker)
+                if isinstance(answer, Died):
                     workers.remove(worker)
-                yield task, result  # type: ignore[misc]
+                task, worker.task = worker.task, None
+                if worker.ready and task is not None:
+                    yield task, answer
+                elif answer is None:
+                    worker.ready = True
+                else:  # it could not start, and says why or is dead
+                    n_workers -= 1
+                    _forget(worker, workers)
+                    if not n_workers:
+                        raise RunError(f"no worker process could start: {_why(answer)}")
     finally:
         for worker in workers:
             _stop(worker)
+
+
+def _give(workers: list[_Worker[Task]], waiting: list[Task]) -> None:
+    """Send a task to each worker that is ready; one found dead is dropped, its task kept."""
+    for worker in [w for w in workers if w.ready and w.task is None]:
+        if not waiting:
+            return
+        try:
+            worker.connection.send(waiting[-1])
+        except OSError:
+            _forget(worker, workers)
+        else:
+            worker.task = waiting.pop()
+
+
+def _forget(worker: _Worker[Task], workers: list[_Worker[Task]]) -> None:
+    if worker in workers:
+        workers.remove(worker)
+    _stop(worker)
+
+
+def _why(answer: object) -> str:
+    return f"exit code {answer.exit_code}" if isinstance(answer, Died) else str(answer)
 
 
 def _start(make: Callable[[], Callable[[Task], Result]]) -> _Worker[Task]:
@@ -89,31 +129,28 @@ def _start(make: Callable[[], Callable[[Task], Result]]) -> _Worker[Task]:
 
 
 def _serve(connection: Connection, make: Callable[[], Callable[[Task], Result]]) -> None:
-    """Answer tasks until the other end is closed; runs in the child."""
+    """Say None when ready, then answer tasks until the other end is closed; runs in the child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     warnings.simplefilter("ignore")
-    function = make()
-    while True:
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # parent is gone
         try:
-            task = connection.recv()
-        except EOFError:
+            function = make()
+        except Exception as error:
+            connection.send(describe_error(error))
             return
-        connection.send(function(task))
+        connection.send(None)
+        while True:
+            connection.send(function(connection.recv()))
 
 
-def _send(worker: _Worker[Task]) -> None:
-    with contextlib.suppress(OSError):  # it died while it was idle: receiving will say so
-        worker.connection.send(worker.task)
-
-
-def _receive(worker: _Worker[Task]) -> Result | Died:
+def _receive(worker: _Worker[Task]) -> Any:
+    """Return what a worker sent, or how it ended."""
     try:
-        result: Result = worker.connection.recv()
+        return worker.connection.recv()
     except (EOFError, OSError):
         worker.process.join(_PATIENCE_S)
         _stop(worker)
         return Died(worker.process.exitcode)
-    return result
 
 
 def _stop(worker: _Worker[Task]) -> None:

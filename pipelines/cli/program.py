@@ -8,13 +8,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines.cli import dashboard, demo, evaluate, export, fit, info, score
 from pipelines.cli.terminal import complain
+from pipelines.errors import describe_error
 
 INTERRUPTED, TERMINATED = 130, 143
 _NOTICE = "Research use only. Not a medical device."
@@ -95,23 +95,11 @@ def _terminate(signum: int, frame: object) -> None:
 
 def _explain(error: Exception) -> str:
     """Return what went wrong; of an unexpected error never its text, which may quote a file."""
-    from pipelines.errors import RarewaveError
-
-    if isinstance(error, RarewaveError) or type(error).__module__ == "flowcore.errors":
-        return str(error)
     usage = getattr(error, "format_message", None)  # typer's own: a wrong option or argument
     if usage is not None:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "rarewave"
         words = usage().replace("Value error, ", "").rstrip(".")
         return f"{words}. See '{command} --help'."
-    if isinstance(error, OSError) and error.strerror:
-        name = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
-        return f"{error.strerror}{name}; check the path, your rights and the free space"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "not enough memory; use fewer --workers, or --device cpu"
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"unexpected {type(error).__name__} at {Path(where.filename).name}:{where.lineno}; "
-        "this is a bug, run with --debug for the traceback"
-    )
+    text = describe_error(error)
+    return text.replace("please report it", "run with --debug for the traceback")
