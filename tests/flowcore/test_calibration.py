@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from flowcore import conformal_p_values, tail_threshold
+from flowcore import central_threshold, conformal_p_values, tail_threshold
 from flowcore.errors import DataError, ParameterError
 
 numbers = st.floats(-1e6, 1e6)
@@ -82,3 +82,13 @@ def test_a_rate_outside_zero_one_is_refused(rate):
 def test_too_few_scores_are_refused():
     with pytest.raises(DataError, match="at least 10"):
         tail_threshold(np.arange(9.0), 0.1)
+
+
+def test_central_threshold_does_not_see_the_largest_scores():
+    scores = np.random.default_rng(0).exponential(size=20_000)
+    want = central_threshold(scores, 0.001)
+    assert want == pytest.approx(np.log(1000), rel=0.05)
+    scores[np.argsort(scores)[-1000:]] += 1e6  # 5 % that are not normal
+    assert central_threshold(scores, 0.001) == want
+    with pytest.raises(ParameterError, match="rate <= 1 - upper"):
+        central_threshold(scores, 0.4)

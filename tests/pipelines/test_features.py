@@ -82,10 +82,9 @@ def test_a_premature_beat_is_early_and_followed_by_a_pause():
     peaks[20] -= 0.3
     rhythm = ecg.rhythm_features(peaks)
     assert np.isnan(rhythm[[0, -1]]).all()
-    previous, following, change, local = rhythm[20]
+    previous, following, local = rhythm[20]
     assert previous == pytest.approx(np.log(0.5 / 0.8))
     assert following == pytest.approx(np.log(1.1 / 0.8))
-    assert change == pytest.approx(following - previous)
     assert local == pytest.approx(np.log(0.8))
 
 
@@ -108,6 +107,46 @@ def test_ventricular_beats_of_the_sample_differ_in_shape_and_rhythm():
     rhythm = ecg.rhythm_features(beats["time_s"].to_numpy())
     assert roc_auc_score(ventricular, shape[:, 2]) > 0.95
     assert roc_auc_score(ventricular, -np.nan_to_num(rhythm[:, 0])) > 0.9
+
+
+def beats(n=60, seed=0):
+    """Beats of one shape with a little noise, two leads."""
+    rng = np.random.default_rng(seed)
+    one = np.exp(-0.5 * (ecg.GRID_S / 0.02) ** 2) + 0.2 * np.exp(
+        -0.5 * ((ecg.GRID_S - 0.25) / 0.04) ** 2
+    )
+    noise = 1e-5 * rng.standard_normal((n, 2, len(ecg.GRID_S)))
+    return 1e-3 * one * np.array([[[1.0], [-0.5]]]) + noise
+
+
+def shape_column(name):
+    return [f.name for f in ecg.SHAPE_FEATURES].index(name)
+
+
+def test_shape_does_not_depend_on_gain_or_polarity():
+    values = ecg.shape_features(beats())
+    np.testing.assert_allclose(ecg.shape_features(-7 * beats()), values, atol=2e-2)
+
+
+def test_only_the_part_of_the_beat_that_changed_is_unlike():
+    changed = beats()
+    changed[30, :, ecg.GRID_S > 0.15] += 1e-4 * np.sin(40 * ecg.GRID_S[ecg.GRID_S > 0.15])[:, None]
+    moved = ecg.shape_features(changed)[30, 0] - ecg.shape_features(beats())[30, 0]
+    parts = [moved[shape_column(f"unlike_{part}")] for part in ("before", "qrs", "after")]
+    assert parts[2] > 1.2
+    assert parts[2] > 2 * max(abs(parts[0]), abs(parts[1]))
+    assert moved[shape_column("unlike")] > 1
+
+
+def test_confirmed_beats_are_the_reference_where_most_beats_around_are_odd():
+    mixed = beats(120)
+    mixed[60:, :, :] = np.roll(mixed[60:], 8, axis=2)
+    usual = np.arange(120) < 40
+    unlike = shape_column("unlike")
+    around = ecg.shape_features(mixed)[100, 0, unlike]
+    confirmed = ecg.shape_features(mixed, usual)[100, 0, unlike]
+    assert around < -5  # among its like it does not stand out
+    assert confirmed > -1
 
 
 def test_every_feature_has_plain_words_and_one_name():

@@ -1,0 +1,118 @@
+"""Models: thresholds, what is left out, and the folder on disk."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowcore
+from pipelines.config import parse_settings
+from pipelines.errors import ModelError, SignalError
+from pipelines.model import calibrate, fit_model, typical_row
+from pipelines.model_folder import load_model, save_model
+from pipelines.readers import read_recording
+from pipelines.scoring import score_recording
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+QUICK = parse_settings({"flow": {"max_steps": 40, "n_blocks": 2, "hidden": 16}})
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return read_recording(SAMPLE / "ecg_ahadb_0201.hea")
+
+
+@pytest.fixture(scope="module")
+def model(recording):
+    return fit_model([recording], "ecg", baseline=(0, 300), settings=QUICK)
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    save_model(model, tmp_path / "m")
+    return tmp_path / "m"
+
+
+def test_a_stored_model_scores_bit_for_bit_alike(model, folder, recording):
+    again = load_model(folder, "cpu")
+    assert again.settings == model.settings
+    assert again.sources == model.sources
+    before, after = (score_recording(m, recording).windows for m in (model, again))
+    for column in ("log_prob", "score", "p_value", "flagged"):
+        np.testing.assert_array_equal(before[column], after[column])
+
+
+def test_the_folder_holds_what_the_contract_names_and_is_a_flowcore_model_too(model, folder):
+    names = {"model.safetensors", "config.json", "calibration.json", "card.md", "manifest.json"}
+    assert {p.name for p in folder.iterdir()} == names
+    hashes = json.loads((folder / "manifest.json").read_text())["sha256"]
+    assert set(hashes) == names - {"manifest.json"}
+    rows = np.zeros((3, len(model.names)))
+    np.testing.assert_array_equal(
+        flowcore.load(folder).score_samples(rows), model.estimator.score_samples(rows)
+    )
+    card = (folder / "card.md").read_text()
+    assert "Research use only. Not a medical device." in card
+    assert f"{model.threshold:.6g}" in card
+
+
+@pytest.mark.parametrize("name", ["calibration.json", "card.md", "config.json"])
+def test_an_altered_file_is_refused(folder, name):
+    (folder / name).write_text((folder / name).read_text() + " ")
+    with pytest.raises(ModelError, match=f"{name} does not match its hash"):
+        load_model(folder)
+
+
+def test_a_flow_without_a_pipeline_is_refused(model, tmp_path):
+    model.estimator.save(tmp_path / "flow")
+    with pytest.raises(ModelError, match="without a signal pipeline"):
+        load_model(tmp_path / "flow")
+
+
+def test_a_missing_model_is_refused(folder, tmp_path):
+    shutil.rmtree(folder)
+    with pytest.raises(ModelError, match="not a model folder"):
+        load_model(folder)
+
+
+def test_annotated_beats_are_left_out(recording):
+    part = {"baseline": (300, 600), "settings": QUICK}
+    whole = fit_model([recording], "ecg", **part)
+    clean = fit_model([recording], "ecg", use_annotations=True, **part)
+    n_all, n_clean = (m.n_fitted + m.n_trimmed for m in (whole, clean))
+    marked = [a for a in recording.annotations if a.description == "V" and 300 < a.onset < 600]
+    assert n_all - n_clean >= len(marked) > 0
+
+
+def test_a_baseline_moves_the_confirmed_part_onto_the_model(model, recording):
+    windows, X = model.features(recording, (300, 600))
+    inside = windows.scorable & windows.within(300, 600)
+    np.testing.assert_allclose(typical_row(X[inside]), model.center, atol=1e-9)
+    assert not np.allclose(model.features(recording)[1][inside], X[inside])
+
+
+def test_a_short_baseline_is_refused(model, recording):
+    with pytest.raises(SignalError, match=r"holds \d+ usable windows"):
+        score_recording(model, recording, baseline=(0, 5))
+
+
+def test_trimming_never_lowers_the_threshold_of_the_rest():
+    scores = np.random.default_rng(0).exponential(size=3000)
+    usual = scores < np.quantile(scores, 0.9)
+    cut = calibrate(scores, usual, QUICK, 3600)
+    whole = calibrate(scores, np.ones(3000, dtype=bool), QUICK, 3600)
+    assert cut.threshold == pytest.approx(np.log(1000), rel=0.15)
+    assert whole.threshold == pytest.approx(np.log(1000), rel=0.15)
+    assert cut.extrapolated
+    assert len(cut.scores) == usual.sum()
+
+
+def test_events_per_hour_become_a_window_rate():
+    scores = np.random.default_rng(0).exponential(size=5000)
+    settings = parse_settings({"threshold": {"events_per_hour": 36.0}})
+    found = calibrate(scores, np.ones(5000, dtype=bool), settings, 3600)
+    assert found.window_rate == pytest.approx(0.01)
+    assert (scores > found.threshold).mean() == pytest.approx(0.01, abs=1e-3)
+    assert not found.extrapolated
