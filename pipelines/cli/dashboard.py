@@ -11,13 +11,20 @@ from typing import Annotated
 
 import typer
 
+from pipelines.errors import RunError
+
 EXAMPLE = "Example: rarewave dashboard runs/ward --port 8600"
+_RUNS = ("run.json", "*/run.json", "*/*/run.json")
 LOOPBACK, PORT = "127.0.0.1", 8501
 
 
 def command(
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Folder that score wrote.")
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Folder that score wrote, or a folder of such folders; by default runs.",
+        ),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = PORT,
     host: Annotated[
@@ -25,10 +32,11 @@ def command(
     ] = LOOPBACK,
 ) -> int:
     """Serve the review workstation until it is interrupted."""
-    if run is not None:
-        from pipelines.run_folder import RunFolder
-
-        RunFolder.open(run)
+    if run is not None and not any(next(run.glob(p), None) for p in _RUNS):
+        raise RunError(
+            f"{run} is not a run folder (no run.json); make one with "
+            "'rarewave score MODEL INPUT --out RUN'"
+        )
     return serve(run, port, host)
 
 
