@@ -15,6 +15,8 @@ from pipelines.recording import Recording
 from pipelines.run_folder import SEGMENT_SCHEMA
 from pipelines.windows import Windows
 
+NOT_COMPUTED = "a feature could not be computed"
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -73,12 +75,16 @@ def score_recording(
 
 
 def _window_table(model: Model, windows: Windows, X: NDArray[np.float64]) -> pd.DataFrame:
-    ok, n = windows.scorable & np.isfinite(X).all(axis=1), len(windows)
+    n = len(windows)
+    reason = windows.reason.copy()
+    reason[windows.scorable & ~np.isfinite(X).all(axis=1)] = NOT_COMPUTED
+    ok = np.array([r is None for r in reason], dtype=bool)
     columns = {name: np.full(n, np.nan) for name in ("log_prob", "score", "p_value")}
     if ok.any():
-        columns["log_prob"][ok] = model.estimator.standardised_log_prob(X[ok])
-        columns["score"][ok] = model.estimator.anomaly_score(X[ok])
-        columns["p_value"][ok] = model.estimator.p_values(X[ok])
+        found = model.estimator.evaluate(X[ok])
+        columns["log_prob"][ok] = found.standardised_log_prob
+        columns["score"][ok] = found.score
+        columns["p_value"][ok] = found.p_value
     flagged = ok & (np.nan_to_num(columns["score"], nan=-np.inf) > model.threshold)
     top: list[list[str]] = [[] for _ in range(n)]
     channel: list[str | None] = [None] * n
@@ -97,7 +103,7 @@ def _window_table(model: Model, windows: Windows, X: NDArray[np.float64]) -> pd.
             **columns,
             "flagged": flagged,
             "scorable": ok,
-            "reason": windows.reason,
+            "reason": reason,
             "top_features": top,
             "top_channel": pd.Series(channel, dtype=object),
         }

@@ -168,3 +168,11 @@ def test_shrunk_covariance_is_ledoit_and_wolfs():
         want, _ = ledoit_wolf(y, assume_centered=True)
         got = shrunk_covariance(torch.from_numpy(y)).numpy()
         np.testing.assert_allclose(got, want, atol=1e-10)
+
+
+def test_a_row_of_the_reference_is_not_its_own_neighbour():
+    rows = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    others = Neighbours(rows[1:])
+    own = Neighbours(rows).log_distance(rows[:1])
+    torch.testing.assert_close(own, others.log_distance(rows[:1]), rtol=0, atol=1e-6)
+    assert own > -4  # not dragged down by a distance of zero
