@@ -54,6 +54,30 @@ def schedule_to_reach(total: float, first: float, ratio: float) -> tuple[float, 
     return tuple(schedule)
 
 
+def schedule_of_count(total: float, n_blocks: int, ratio: float = 1.0) -> tuple[float, ...]:
+    """Return the geometric schedule of exactly `n_blocks` times that add up to `total`.
+
+    The way to ask for a number of blocks and an end point and leave the first step to arithmetic.
+
+    Examples
+    --------
+    >>> [round(g, 3) for g in schedule_of_count(3.5, 3, ratio=2.0)]
+    [0.5, 1.0, 2.0]
+    """
+    if not (total > 0 and ratio > 0 and math.isfinite(total) and math.isfinite(ratio)):
+        raise ParameterError(f"total={total}, ratio={ratio} must be positive and finite numbers")
+    unit = geometric_schedule(1.0, ratio, n_blocks)
+    return tuple(total * g / math.fsum(unit) for g in unit)
+
+
+def with_free_end(gammas: Sequence[float]) -> tuple[float, ...]:
+    """Return `gammas` with the last one made free: that block's target is the noise itself.
+
+    The chain then ends on the base density however short the schedule was.
+    """
+    return (*check_schedule(gammas)[:-1], math.inf)
+
+
 def check_schedule(gammas: Sequence[float]) -> tuple[float, ...]:
     """Return `gammas` as a tuple of floats; refuse an empty list or a value that is not > 0."""
     schedule = tuple(float(g) for g in gammas)
