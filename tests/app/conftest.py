@@ -1,7 +1,8 @@
 """A small run folder, written from the schemas: a real EDF and a real WFDB record under it."""
 
 import hashlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,16 @@ import pytest
 
 from pipelines.run_folder import SEGMENT_SCHEMA, WINDOW_SCHEMA, RunFolder, write_json, write_parquet
 
+REAL_MAIN = sys.modules["__main__"]
 THRESHOLD = 2.0
 EEG_NAMES = ("Fp1", "F3", "C3", "P3", "O1", "Fp2", "F4", "C4", "P4", "O2")
+
+
+@pytest.fixture(autouse=True)
+def _real_main() -> Iterator[None]:
+    """Streamlit's AppTest leaves its script as ``__main__``; processes spawned later would run it."""
+    yield
+    sys.modules["__main__"] = REAL_MAIN
 
 
 @dataclass(frozen=True)
