@@ -1,5 +1,6 @@
 """Re-parametrised proximal steps: even movement, halved intervals, never worse."""
 
+import itertools
 import math
 
 import pytest
@@ -39,7 +40,7 @@ def trained(n_blocks=3, steps=150):
 def test_even_steps_undo_a_known_speed():
     """Where the arc length is sqrt(t), even arcs have t_k = (k / N)^2."""
     times = [k / 200 for k in range(201)]
-    lengths = [math.sqrt(b) - math.sqrt(a) for a, b in zip(times, times[1:], strict=False)]
+    lengths = [math.sqrt(b) - math.sqrt(a) for a, b in itertools.pairwise(times)]
     steps = jko.even_steps([1 / 200] * 200, lengths, damping=1.0)
     reached = torch.tensor(steps, dtype=torch.float64).cumsum(0)
     wanted = (torch.arange(1, 201, dtype=torch.float64) / 200) ** 2
