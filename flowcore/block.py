@@ -60,7 +60,10 @@ class Block(nn.Module):
         grid : sequence of float, optional
             Times for Runge-Kutta instead of the solver's grid (refinement randomises it).
         """
-        rate = _full_rate(self.field.bind(context))
+        bound = self.field.bind(context)
+        if bound.march is not None and _marches(solver, grid):
+            return Passage(*bound.march(x, solver.grid() if grid is None else grid, True))
+        rate = _full_rate(bound)
         zero = torch.zeros_like(x[:, 0])
         start = (x, zero, zero)
         end = solver.solve(rate, start) if grid is None else runge_kutta(rate, start, grid)
@@ -75,7 +78,10 @@ class Block(nn.Module):
         backward: bool = False,
     ) -> Tensor:
         """Carry rows to t = 1, or back to t = 0, without the log-determinant."""
-        velocity = self.field.bind(context).velocity
+        bound = self.field.bind(context)
+        if bound.march is not None and _marches(solver):
+            return bound.march(x, solver.grid(backward=backward), False)[0]
+        velocity = bound.velocity
         (end,) = solver.solve(lambda t, s: (velocity(t, s[0]),), (x,), backward=backward)
         return end
 
@@ -85,6 +91,11 @@ class BlockList(nn.ModuleList):
 
     def __iter__(self) -> Iterator[Block]:
         return iter(self._modules.values())  # type: ignore[arg-type]
+
+
+def _marches(solver: Solver, grid: Sequence[float] | None = None) -> bool:
+    """Say whether the field's own Runge-Kutta serves: fixed grid, no gradients wanted."""
+    return (solver.method == "rk4" or grid is not None) and not torch.is_grad_enabled()
 
 
 def _full_rate(bound: BoundField) -> Rate:

@@ -51,6 +51,11 @@ class Solver:
         """Return the JSON-able arguments that rebuild this solver."""
         return asdict(self)
 
+    def grid(self, *, backward: bool = False) -> list[float]:
+        """Return the fixed grid over [0, 1], from 1 to 0 if `backward`."""
+        grid = [k / self.n_steps for k in range(self.n_steps + 1)]
+        return grid[::-1] if backward else grid
+
     def solve(self, rate: Rate, state: State, *, backward: bool = False) -> State:
         """Integrate ``d state/dt = rate(t, state)`` from t = 0 to 1, or from 1 to 0.
 
@@ -64,8 +69,7 @@ class Solver:
             From 1 to 0, on the same grid.
         """
         if self.method == "rk4":
-            grid = [k / self.n_steps for k in range(self.n_steps + 1)]
-            return runge_kutta(rate, state, grid[::-1] if backward else grid)
+            return runge_kutta(rate, state, self.grid(backward=backward))
         ends = torch.tensor([1.0, 0.0] if backward else [0.0, 1.0])
         ends = ends.to(state[0])
         path = odeint(rate, state, ends, method="dopri5", rtol=self.rtol, atol=self.atol)

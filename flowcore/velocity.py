@@ -5,17 +5,21 @@ The default, :class:`TanhField`, knows its exact divergence in closed form.
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from flowcore.tanh_march import TanhWeights, march
+
 VelocityFn = Callable[[Tensor, Tensor], Tensor]
 RateFn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+MarchFn = Callable[[Tensor, Sequence[float], bool], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,14 @@ class BoundField:
         ``(t, x) -> v``; `t` is a tensor of shape () or (n, 1), `x` and `v` are (n, d).
     with_divergence : callable
         ``(t, x) -> (v, div v)`` with the divergence of shape (n,).
+    march : callable, optional
+        ``(x, grid, divergence) -> (x, log_det, energy)``: the field's own Runge-Kutta, for use
+        without gradients only; equal to :func:`flowcore.ode.runge_kutta` up to rounding.
     """
 
     velocity: VelocityFn
     with_divergence: RateFn
+    march: MarchFn | None = None
 
 
 class VelocityField(nn.Module, ABC):
@@ -155,7 +163,33 @@ class TanhField(VelocityField):
             pulled = mixing_total - (a1 * a1) @ mixing.T  # M d1 with d1 = 1 - a1^2
             return v, ((1 - a2 * a2) * pulled).sum(1)
 
-        return BoundField(velocity, with_divergence)
+        def own_march(
+            x: Tensor, grid: Sequence[float], divergence: bool
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            middles = [(a + b) / 2 for a, b in itertools.pairwise(grid)]
+            times = [grid[0], *itertools.chain(*zip(middles, grid[1:], strict=True))]
+            weights = self._march_weights(bias1, bias2, mixing, mixing_total)
+            features = time_features(x.new_tensor(times)[:, None])
+            return march(weights, x, grid, features, divergence)
+
+        return BoundField(velocity, with_divergence, own_march)
+
+    def _march_weights(
+        self, bias1: Tensor, bias2: Tensor, mixing: Tensor, mixing_total: Tensor
+    ) -> TanhWeights:
+        return TanhWeights(
+            w1=self.w1.T.contiguous(),
+            w2=self.w2.T.contiguous(),
+            w3=self.w3.T.contiguous(),
+            minus_mixing=mixing.T.neg().contiguous(),
+            mixing_total=mixing_total,
+            bias1=bias1,
+            bias2=bias2,
+            bias3=self.b3,
+            time1=self.time1.T,
+            time2=self.time2.T,
+            time3=self.time3.T,
+        )
 
 
 def _gaussian(
@@ -166,8 +200,10 @@ def _gaussian(
 
 def build_field(config: dict[str, Any], generator: torch.Generator | None = None) -> VelocityField:
     """Build the field that :meth:`VelocityField.config` describes."""
+    from flowcore.fields import MORE_FIELDS  # they build on this module
+
     arguments = {k: v for k, v in config.items() if k != "kind"}
-    return FIELDS[config["kind"]](**arguments, generator=generator)
+    return (FIELDS | MORE_FIELDS)[config["kind"]](**arguments, generator=generator)
 
 
 FIELDS: dict[str, Callable[..., VelocityField]] = {TanhField.kind: TanhField}

@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from flowcore.divergence import exact_divergence, hutchinson_divergence
+from flowcore.ode import runge_kutta
+from flowcore.tanh_march import CPU_ROWS
 from flowcore.velocity import TanhField, build_field
 
 D, H, C, N = 4, 12, 3, 25
@@ -71,3 +73,43 @@ def test_config_rebuilds_the_field(field):
     twin.load_state_dict(field.state_dict())
     x, context, t = draws(N, D), draws(N, C), torch.tensor(0.1).double()
     assert torch.equal(field(t, x, context), twin(t, x, context))
+
+
+@pytest.mark.parametrize("with_context", [True, False])
+@pytest.mark.parametrize("grid", [[0.0, 0.3, 0.45, 1.0], [1.0, 0.5, 0.0]])
+def test_the_march_without_gradients_is_runge_kutta(field, with_context, grid):
+    many = 2 * CPU_ROWS + 7  # two whole pieces and a rest
+    x = draws(many, D, seed=50)
+    context = draws(many, C, seed=51) if with_context else torch.zeros(C).double()
+    bound = field.bind(context)
+
+    def rate(t, state):
+        v, divergence = bound.with_divergence(t, state[0])
+        return v, divergence, (v * v).sum(1)
+
+    zero = torch.zeros(many, dtype=torch.float64)
+    with torch.no_grad():
+        got = bound.march(x, grid, True)
+        want = runge_kutta(rate, (x, zero, zero), grid)
+        for g, w in zip(got, want, strict=True):
+            torch.testing.assert_close(g, w, rtol=0, atol=1e-11)
+        torch.testing.assert_close(bound.march(x, grid, False)[0], want[0], rtol=0, atol=1e-11)
+    assert want[1].abs().mean() > 0.1
+
+
+def test_the_march_of_a_row_does_not_depend_on_its_batch(field):
+    x, context = draws(CPU_ROWS + 30, D, seed=50), draws(CPU_ROWS + 30, C, seed=51)
+    with torch.no_grad():
+        together = field.bind(context).march(x, [0.0, 0.5, 1.0], True)
+        for row in (0, CPU_ROWS - 1, CPU_ROWS, CPU_ROWS + 29):
+            one = slice(row, row + 1)
+            alone = field.bind(context[one]).march(x[one], [0.0, 0.5, 1.0], True)
+            for a, b in zip(alone, together, strict=True):
+                torch.testing.assert_close(a, b[one], rtol=0, atol=1e-12)
+
+
+def test_the_march_of_no_rows_is_no_rows(field):
+    with torch.no_grad():
+        x, log_det, energy = field.bind(draws(0, C)).march(draws(0, D), [0.0, 1.0], True)
+    assert x.shape == (0, D)
+    assert log_det.shape == energy.shape == (0,)
