@@ -231,9 +231,9 @@ def calibrate(
 ) -> Calibration:
     """Read the threshold off the scores of held-out windows.
 
-    Where the threshold lies beyond the scores seen, the tail of the usual ones is extrapolated.
-    If trimming has cut into that tail, a second threshold is drawn from the middle of *all*
-    scores, and the higher one counts.
+    Where few scores lie above the threshold, the tail of the usual ones is extrapolated. If none
+    is expected there and trimming has cut into that tail, a second threshold is drawn from the
+    middle of *all* scores, and the higher one counts.
 
     A setting in events per hour is met by allowing as many flagged *windows* per hour: merging
     makes fewer events of them, never more.
@@ -254,7 +254,7 @@ def calibrate(
     kept = np.sort(scores[usual])
     threshold = tail_threshold(kept, rate)
     extrapolated = rate * len(kept) < 10
-    if extrapolated and not usual.all() and rate <= _CENTRAL_RATE:
+    if rate * len(kept) < 1 and not usual.all() and rate <= _CENTRAL_RATE:
         threshold = max(threshold, central_threshold(scores, rate, 1 - _CENTRAL_RATE))
     return Calibration(kept, rate, threshold, extrapolated)
 
