@@ -95,9 +95,7 @@ def test_a_sum_adds_velocities_and_divergences():
     field = alive(SumField(6, PARTS, context_dim=2))
     x, context, t = normal(5, 6), normal(5, 2, seed=3), torch.tensor(0.6).double()
     total = field.bind(context).with_divergence(t, x)
-    parts = [
-        f.bind(context if f.context_dim else None).with_divergence(t, x) for f in field.parts
-    ]
+    parts = [f.bind(context if f.context_dim else None).with_divergence(t, x) for f in field.parts]
     for k in (0, 1):
         torch.testing.assert_close(total[k], sum(part[k] for part in parts))
 
@@ -125,13 +123,11 @@ def test_the_stated_error_of_the_log_density_covers_it(kind):
     x, solver = normal(1, LARGE), Solver("rk4", 2)
     exact_field = wide_field(kind, 0)
     exact_field.exact, exact_field.probes = True, torch.eye(LARGE)
-    exact = FlowChain(LARGE, [Block(exact_field)], solver=solver).log_prob(x)
+    exact = FlowChain(LARGE, [Block(exact_field)], solver=solver).log_prob(x).detach()
     shares, widths = [], []
     for seed in range(60):
         chain = FlowChain(LARGE, [Block(wide_field(kind, 1000 * seed + 7, 16))], solver=solver)
-        with torch.no_grad():
-            found = log_prob_with_error(chain, x)
-        assert torch.equal(found.log_prob, found.log_prob)
+        found = log_prob_with_error(chain, x)
         shares.append(float((found.log_prob - exact) / found.standard_error))
         widths.append(float(found.standard_error))
     z = torch.tensor(shares)
