@@ -75,7 +75,7 @@ def flowcore_plain(field: TanhField) -> Method:
 
 
 def ffjord(field: TanhField, exact: bool) -> Method:
-    """torchdiffeq with the trace by a loop of backward passes, or one random probe."""
+    """Torchdiffeq with the trace by a loop of backward passes, or one random probe."""
 
     def run(x: Tensor) -> Tensor:
         probe = torch.randn_like(x).sign()
@@ -116,7 +116,7 @@ def flow_matching(field: TanhField, exact: bool) -> Method:
 
 
 def zuko_cnf(field: TanhField, exact: bool) -> Method:
-    """zuko's free-form transform on the same network, adaptive at its default tolerances."""
+    """Zuko's free-form transform on the same network, adaptive at its default tolerances."""
 
     def run(x: Tensor) -> Tensor:
         with torch.no_grad():

@@ -87,6 +87,9 @@ def march(
 class _Buffers:
     """Scratch for one piece of rows."""
 
+    state: Tensor
+    v: Tensor
+
     def __init__(self, rows: int, like: Tensor, divergence: bool) -> None:
         dim, hidden = like.shape
         self.divergence = divergence
