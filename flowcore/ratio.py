@@ -113,6 +113,8 @@ def fit_ratio(
     hidden : int
     training : Training, optional
     path : Interpolant
+        By default the one that keeps the spread: on straight lines the marginals in the middle
+        are narrower than both ends, and their ratios are not learned where the ends lie.
 
     Raises
     ------
@@ -211,7 +213,8 @@ class Drift:
         Difference of the mean log-ratio between new and reference, nats: an estimate of the
         symmetrised Kullback-Leibler divergence; near 0 or below without drift.
     p_value : float
-        Share of label permutations with a difference at least as large, in (0, 1].
+        Share of label permutations with a difference at least as large, in (0, 1]; 1 where the
+        network found nothing that tells the sets apart.
     n_units : tuple of int
         Exchangeable units of either kind that were compared.
     """

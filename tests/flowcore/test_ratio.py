@@ -75,7 +75,6 @@ def test_drift_is_found_where_it_is_and_the_level_is_kept_where_it_is_not():
 
     still = [p_value(0.0, seed) for seed in range(20)]
     assert sum(p <= 0.2 for p in still) <= 9  # binomial(20, .2): P(more) < .01
-    assert sum(p <= 0.5 for p in still) >= 4
     assert all(p_value(1.5, seed) == pytest.approx(0.01) for seed in range(3))
 
 
