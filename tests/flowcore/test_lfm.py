@@ -94,3 +94,26 @@ def test_several_draws_per_row_estimate_the_same_loss_with_less_noise():
     one, many = losses(1), losses(16)
     assert float(one.mean()) == pytest.approx(float(many.mean()), abs=0.05)
     assert float(many.std()) < 0.5 * float(one.std())
+
+
+def test_the_divergence_shrinks_by_the_known_factor_with_every_block():
+    """N(3, 1) diffused for G is N(3 e^-G, 1): KL from N(0, 1) is 4.5 e^-2G, the theory's rate."""
+    rows = lfm.Rows(
+        torch.randn(4000, 1, generator=generator(1)) + 3,
+        torch.randn(1000, 1, generator=generator(2)) + 3,
+    )
+    g = generator()
+    chain = FlowChain(
+        1, [Block(TanhField(1, 16, generator=g)) for _ in range(3)], solver=Solver("rk4", 4)
+    )
+    training = Training(steps=200, learning_rate=5e-3, batch_size=256)
+    lfm.train_chain(chain, rows, lfm.LocalFlowMatching((0.4,) * 3), training, g)
+    x = torch.randn(5000, 1, generator=generator(3)) + 3
+    log_p = -0.5 * (x - 3).square().sum(1)
+    with torch.no_grad():
+        trace = chain.flow(x)
+    log_det = torch.zeros(len(x))
+    for n, passage in enumerate(trace.passages, start=1):
+        log_det = log_det + passage.log_det
+        found = float((log_p + 0.5 * passage.x.square().sum(1) - log_det).mean())
+        assert found == pytest.approx(4.5 * math.exp(-0.8 * n), rel=0.15), n
