@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pipelines.errors import InputError
 from pipelines.label_rules import AamiClass, aami_class, is_abnormal
+from pipelines.readers.wfdb_annotations import BEAT_SYMBOLS
 from pipelines.recording import Annotation, Recording
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
 
 _START = re.compile(r"(?<![a-z])(?:start|starts|begin|begins|beginning|onset|on)(?![a-z])", re.I)
 _END = re.compile(r"(?<![a-z])(?:end|ends|stop|stops|offset|off|over)(?![a-z])", re.I)
+_USUAL = frozenset({"normal", "background", "bckg", "n"})
+"""Labels of stretches in which nothing happens."""
 _ACCEPTED = (
     "the columns recording_id,onset_s,offset_s,label (recording_id may be left out for one "
     "recording), or time_s,symbol for heartbeats"
@@ -76,8 +79,9 @@ def read_labels_csv(
     ----------
     path : str or pathlib.Path
         With the columns ``recording_id,onset_s,offset_s,label`` (seconds; an empty `offset_s` is a
-        moment; `label` may be missing), or ``time_s,symbol``: heartbeats with their WFDB symbol,
-        of which the abnormal ones are returned.
+        moment; `label` may be missing), or ``time_s,symbol``: heartbeats with their WFDB symbol.
+        Of heartbeats (in the first form: moments whose label is a WFDB beat symbol) the abnormal
+        ones are returned; stretches labelled "normal" or "background" are not.
     recording_id : str or None
         The recording meant where the file has no column `recording_id`.
 
@@ -170,12 +174,26 @@ def _interval(path: Path, line: int, row: dict[str, str]) -> Interval | None:
         return Interval(onset, onset, beat.description) if is_abnormal(beat) else None
     onset = _seconds(path, line, "onset_s", row["onset_s"])
     offset = _seconds(path, line, "offset_s", row["offset_s"].strip() or row["onset_s"])
+    label = row.get("label", "").strip()
+    if is_beat_row(onset, offset, label):
+        return (
+            Interval(onset, offset, label)
+            if is_abnormal(Annotation(onset, 0.0, label, True))
+            else None
+        )
+    if label.lower() in _USUAL:
+        return None
     if offset < onset:
         raise InputError(
             f"{path.name} line {line} ends at {offset:g} s, before it begins at {onset:g} s; "
             "offset_s must not be smaller than onset_s"
         )
-    return Interval(onset, offset, row.get("label", "").strip() or "labelled")
+    return Interval(onset, offset, label or "labelled")
+
+
+def is_beat_row(onset_s: float, offset_s: float, label: str) -> bool:
+    """Return True if a row of a label table is a heartbeat: a moment with a WFDB beat symbol."""
+    return onset_s == offset_s and label in BEAT_SYMBOLS
 
 
 def _seconds(path: Path, line: int, column: str, text: str) -> float:

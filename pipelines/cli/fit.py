@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import uuid4
 
 import typer
@@ -19,8 +19,12 @@ from pipelines.cli.options import (
     Kind,
     parse_interval,
 )
-from pipelines.cli.terminal import plain, progress_on_stderr
-from pipelines.errors import ModelError
+from pipelines.cli.terminal import complain, plain, progress_on_stderr
+from pipelines.errors import ModelError, RarewaveError
+
+if TYPE_CHECKING:
+    from pipelines.inputs import InputRecording
+    from pipelines.recording import Recording
 
 EXAMPLE = "Example: rarewave fit ward/night.edf --kind eeg --baseline 0:600 --out models/night"
 
@@ -43,7 +47,7 @@ def command(
     device: DeviceOption = Device.auto,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same model.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing MODEL.")] = False,
-) -> None:
+) -> int:
     """Learn what is usual in recordings; with --baseline only from that part of each (seconds)."""
     interval = parse_interval(baseline)
     _check_place(out, force)
@@ -54,9 +58,8 @@ def command(
     entries = resolve_inputs(inputs)
     from pipelines.model import fit_model
     from pipelines.model_folder import save_model
-    from pipelines.readers import read_recording
 
-    recordings = [read_recording(entry.path) for entry in entries]
+    recordings, refused = _readable(entries, kind.value)
     with progress_on_stderr() as progress:
         model = fit_model(
             recordings,
@@ -75,6 +78,30 @@ def command(
         f"{len(recordings)} recording{'s'[: len(recordings) != 1]} "
         f"({model.n_trimmed} windows left out as unusual), threshold {model.threshold:.4g}"
     )
+    return 2 if refused else 0
+
+
+def _readable(
+    entries: Sequence[InputRecording], kind: Literal["ecg", "eeg"]
+) -> tuple[list[Recording], int]:
+    """Open the recordings that can be used and name the others; raise if none can."""
+    from pipelines.extraction import choose_channels
+    from pipelines.readers import read_recording
+
+    recordings, refused = [], []
+    for entry in entries:
+        try:
+            recording = read_recording(entry.path)
+            choose_channels(recording, kind)
+        except RarewaveError as error:
+            refused.append((entry.recording_id, error))
+        else:
+            recordings.append(recording)
+    if not recordings:
+        raise refused[0][1]
+    for name, reason in refused:
+        complain(f"left out {name}: {reason}")
+    return recordings, len(refused)
 
 
 def _check_place(out: Path, force: bool) -> None:

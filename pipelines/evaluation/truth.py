@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.labels import Interval, abnormal_intervals, read_labels_csv
+from pipelines.labels import Interval, abnormal_intervals, is_beat_row, read_labels_csv
 from pipelines.readers import read_recording
 from pipelines.run_folder import RunFolder
 
@@ -109,18 +108,25 @@ def from_table(
 
 
 def _beats(path: Path, only: str | None) -> dict[str, tuple[NDArray[np.float64], tuple[str, ...]]]:
-    """Return all heartbeats of a table ``time_s,symbol``; its rows were checked before."""
+    """Return all heartbeats of a table that lists nothing else; its rows were checked before."""
     reader = csv.DictReader(path.read_text("utf-8-sig").splitlines(), restval="")
     reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or ()]
-    if "symbol" not in reader.fieldnames or "onset_s" in reader.fieldnames:
-        return {}
     rows: dict[str, list[tuple[float, str]]] = {}
     for row in reader:
-        name = (row.get("recording_id") or only or "").strip()
-        time_s = float(row["time_s"])
-        if math.isfinite(time_s):
-            rows.setdefault(name, []).append((time_s, row["symbol"].strip()))
+        beat = _beat(row)
+        if beat is None:
+            return {}
+        rows.setdefault((row.get("recording_id") or only or "").strip(), []).append(beat)
     return {
         name: (np.array([t for t, _ in sorted(beats)]), tuple(s for _, s in sorted(beats)))
         for name, beats in rows.items()
     }
+
+
+def _beat(row: Mapping[str, str]) -> tuple[float, str] | None:
+    """Return time and symbol of a row that is a heartbeat, in either form of the table."""
+    if "onset_s" not in row:
+        return float(row["time_s"]), row["symbol"].strip()
+    onset, label = float(row["onset_s"]), row.get("label", "").strip()
+    offset = float(row["offset_s"].strip() or onset)
+    return (onset, label) if is_beat_row(onset, offset, label) else None

@@ -221,3 +221,14 @@ def test_the_exit_code_of_the_dashboard_is_passed_on(tmp_path):
     parent = serve_through(tmp_path, "#!/bin/bash\nexit 3\n", "dashboard")
     parent.communicate(timeout=20)
     assert parent.returncode == 3
+
+
+def test_fit_leaves_a_bad_file_out_and_says_so(tmp_path, capsys):
+    sample = Path(__file__).parents[2] / "sample_data/ecg_ahadb_0201.hea"
+    bad, config, out = tmp_path / "junk.edf", tmp_path / "quick.toml", tmp_path / "m"
+    bad.write_text("junk", "utf-8")
+    config.write_text("[flow]\nmax_steps = 20\nn_blocks = 1\nhidden = 8\nrefine = false\n", "utf-8")
+    words = ["fit", str(sample), str(bad), "--kind", "ecg", "--baseline", "0:300"]
+    assert main([*words, "--config", str(config), "--out", str(out)]) == 2
+    assert "left out junk: junk.edf ends within its header" in capsys.readouterr().err
+    assert (out / "card.md").is_file()

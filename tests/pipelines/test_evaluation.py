@@ -14,6 +14,7 @@ from pipelines.evaluation import evaluate_run
 from pipelines.evaluation.beats import join, judge_beats, match, summarise_beats
 from pipelines.evaluation.events import covered_s, judge_events, overlapping, summarise_events
 from pipelines.evaluation.ranking import WeightedRanking, bootstrap, ranking
+from pipelines.evaluation.truth import from_table
 from pipelines.labels import Interval
 from pipelines.run_folder import (
     SEGMENT_SCHEMA,
@@ -380,3 +381,24 @@ def test_several_patients_give_intervals_and_the_rest_is_named(tmp_path):
     low, high = result["bootstrap"]["intervals"]["event_sensitivity"]
     assert (low, high) == (0.0, 1.0)
     json.dumps(result, allow_nan=False)
+
+
+def test_beats_in_the_contract_s_columns_are_judged_as_beats(tmp_path):
+    table = tmp_path / "beats.csv"
+    table.write_text(
+        "recording_id,onset_s,offset_s,label\nr,1.0,1.0,N\nr,2.0,,V\nr,3.0,3.0,N\n", "utf-8"
+    )
+    truth = from_table(table, {"r": 10.0}, ["r"])["r"]
+    assert truth.symbols == ("N", "V", "N")
+    assert [event.onset_s for event in truth.events] == [2.0]
+
+
+def test_usual_stretches_of_a_table_are_no_events(tmp_path):
+    table = tmp_path / "stretches.csv"
+    table.write_text(
+        "recording_id,onset_s,offset_s,label\nr,0,5,background\nr,5,8,seizure\nr,8,9,normal\n",
+        "utf-8",
+    )
+    truth = from_table(table, {"r": 10.0}, ["r"])["r"]
+    assert not truth.symbols
+    assert [event.label for event in truth.events] == ["seizure"]
