@@ -30,9 +30,9 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.svm import OneClassSVM
 
 from flowcore import FlowDensityEstimator
+from pipelines.baseline import typical_row
 from pipelines.extraction import extract, feature_matrix
 from pipelines.label_rules import aami_class
-from pipelines.model import typical_row
 from pipelines.provenance import versions
 from pipelines.readers import read_recording
 

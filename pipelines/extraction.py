@@ -7,23 +7,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.ecg_windows import beats, with_rhythm
+from pipelines.eeg_windows import stretches
 from pipelines.errors import SignalError
-from pipelines.features.ecg import GRID_S, RHYTHM_FEATURES, beat_waveforms, rhythm_features
-from pipelines.features.eeg import channel_features, spatial_features
-from pipelines.heartbeats import detect_beats
-from pipelines.preprocessing import Chunk, band_pass, iter_chunks
-from pipelines.quality import faults, reasons
+from pipelines.preprocessing import iter_chunks
 from pipelines.recording import Channel, Recording
 from pipelines.windows import Windows, concatenate
 
 Kind = Literal["ecg", "eeg"]
 SHORTEST_S = 10.0
 LOWEST_SFREQ = 100.0
-EEG_WINDOW_S, EEG_HOP_S = 2.0, 1.0
 _MAX_LEADS = 2
-_FLAT_V = {"ecg": 20e-6, "eeg": 1e-6}
-_BAND_HZ = {"ecg": (0.5, 40.0), "eeg": (0.5, 45.0)}
-NO_NEIGHBOUR = "no neighbouring beat"
 
 
 def choose_channels(recording: Recording, kind: Kind) -> tuple[Channel, ...]:
@@ -62,7 +56,7 @@ def extract(recording: Recording, kind: Kind) -> Windows:
     channels = choose_channels(recording, kind)
     names = tuple(channel.name for channel in channels)
     sfreq = channels[0].sfreq
-    measure = _beats if kind == "ecg" else _stretches
+    measure = beats if kind == "ecg" else stretches
     parts, valid = [], np.zeros(len(names), dtype=bool)
     for chunk in iter_chunks(recording, names):
         valid |= np.isfinite(chunk.data).any(axis=1)
@@ -77,80 +71,7 @@ def extract(recording: Recording, kind: Kind) -> Windows:
     if not parts:
         raise SignalError(f"{recording.path.name} holds no complete {kind.upper()} window")
     windows = concatenate(parts)
-    return _with_rhythm(windows, recording) if kind == "ecg" else windows
-
-
-def _stretches(chunk: Chunk, names: tuple[str, ...], sfreq: float) -> Windows | None:
-    length, hop = round(EEG_WINDOW_S * sfreq), round(EEG_HOP_S * sfreq)
-    last = min(chunk.core[1], chunk.start + chunk.data.shape[1] - length + 1)
-    first = -(-chunk.core[0] // hop) * hop
-    starts = np.arange(first, last, hop)
-    if not len(starts):
-        return None
-    signal = chunk.data
-    if len(names) > 2:
-        signal = signal - np.nan_to_num(signal).mean(axis=0)
-    raw = _cut(chunk.data, starts - chunk.start, length)
-    cut = _cut(band_pass(signal, sfreq, *_BAND_HZ["eeg"]), starts - chunk.start, length)
-    found = faults(raw, _FLAT_V["eeg"])
-    cut[np.logical_or.reduce(list(found.values()))] = np.nan
-    start_s = chunk.piece.start_s + starts / sfreq
-    return Windows(
-        start_s=start_s,
-        stop_s=start_s + length / sfreq,
-        center_s=start_s + length / sfreq / 2,
-        channel_values=channel_features(cut, sfreq).astype(np.float32),
-        common_values=spatial_features(cut, names),
-        reason=reasons(found, 0.25),
-        channels=names,
-    )
-
-
-def _beats(chunk: Chunk, names: tuple[str, ...], sfreq: float) -> Windows:
-    peaks = detect_beats(np.nan_to_num(chunk.data), sfreq)
-    at = peaks + chunk.start
-    peaks = peaks[(at >= chunk.core[0]) & (at < chunk.core[1])]
-    filtered = band_pass(chunk.data, sfreq, *_BAND_HZ["ecg"])
-    first = peaks + round(GRID_S[0] * sfreq)
-    length = round((GRID_S[-1] - GRID_S[0]) * sfreq)
-    raw = _cut(chunk.data, np.clip(first, 0, chunk.data.shape[1] - length), length)
-    center_s = chunk.piece.start_s + (peaks + chunk.start) / sfreq
-    return Windows(
-        start_s=np.maximum(center_s + GRID_S[0], chunk.piece.start_s),
-        stop_s=np.minimum(center_s + GRID_S[-1], chunk.piece.stop_s),
-        center_s=center_s,
-        channel_values=beat_waveforms(filtered, peaks, sfreq),
-        common_values=np.empty((len(peaks), 0)),
-        reason=reasons(faults(raw, _FLAT_V["ecg"]), 0.0),
-        channels=names,
-    )
-
-
-def _cut(
-    signal: NDArray[np.float64], starts: NDArray[np.int64], length: int
-) -> NDArray[np.float64]:
-    """Return the stretches of `length` samples at `starts`: (n_starts, n_channels, length)."""
-    index = np.asarray(starts)[:, None] + np.arange(length)
-    return np.ascontiguousarray(signal[:, index].transpose(1, 0, 2))
-
-
-def _with_rhythm(windows: Windows, recording: Recording) -> Windows:
-    """Add the intervals between beats, piece by piece: an interval never spans a gap."""
-    rhythm = np.full((len(windows), len(RHYTHM_FEATURES)), np.nan)
-    for piece in recording.pieces:
-        inside = (windows.center_s >= piece.start_s) & (windows.center_s < piece.stop_s)
-        rhythm[inside] = rhythm_features(windows.center_s[inside])
-    reason = windows.reason.copy()
-    reason[np.isnan(rhythm).any(axis=1) & windows.scorable] = NO_NEIGHBOUR
-    return Windows(
-        windows.start_s,
-        windows.stop_s,
-        windows.center_s,
-        windows.channel_values,
-        rhythm,
-        reason,
-        windows.channels,
-    )
+    return with_rhythm(windows, recording) if kind == "ecg" else windows
 
 
 def feature_names(windows: Windows, kind: Kind) -> tuple[str, ...]:

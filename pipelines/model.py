@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowcore import FlowDensityEstimator, central_threshold, tail_threshold
+from flowcore import FlowDensityEstimator
+from pipelines.baseline import relative_to
+from pipelines.calibration import Calibration, calibrate
 from pipelines.config import Settings
 from pipelines.errors import ModelError, SignalError
 from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
@@ -25,37 +27,12 @@ Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)``, called from time to time."""
 
 FEWEST_WINDOWS = 50
-FEWEST_BASELINE_WINDOWS = 30
 MANY_RECORDINGS = 5
 """From so many recordings on, whole recordings are held out while fitting, and the heart rates
 seen are taken for those that occur."""
 RATE_SD = 0.15
 """Spread given to the heart rate (log) where few recordings cannot show how far it moves."""
-_CENTRAL_RATE = 0.15
 _BLOCK, _HELD_OUT = 10, 3  # every third block of ten consecutive windows calibrates
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The scores of held-out windows, and the threshold read off them.
-
-    Attributes
-    ----------
-    scores : ndarray of shape (n,)
-        Anomaly scores of windows that were held out of the fit, rising.
-    window_rate : float
-        Share of such windows expected above the threshold.
-    threshold : float
-        A higher score is flagged.
-    extrapolated : bool
-        True if fewer than ten of the scores lie above the threshold: then it rests on the shape
-        of their tail and carries no guarantee.
-    """
-
-    scores: Floats
-    window_rate: float
-    threshold: float
-    extrapolated: bool
 
 
 @dataclass(frozen=True)
@@ -122,25 +99,7 @@ class Model:
             )
         if baseline is None:
             return windows, feature_matrix(windows, self.kind)
-        confirmed = _confirmed(windows, baseline)
-        X = feature_matrix(windows, self.kind, confirmed)
-        return windows, X + (self.center - typical_row(X[confirmed]))
-
-
-def _confirmed(windows: Windows, baseline: tuple[float, float]) -> NDArray[np.bool_]:
-    chosen = windows.scorable & windows.within(*baseline)
-    if chosen.sum() < FEWEST_BASELINE_WINDOWS:
-        raise SignalError(
-            f"the baseline {baseline[0]:g}:{baseline[1]:g} s holds {chosen.sum()} usable windows; "
-            f"at least {FEWEST_BASELINE_WINDOWS} are needed"
-        )
-    return chosen
-
-
-def typical_row(X: Floats) -> Floats:
-    """Return the mean of the usual rows: unlike a median it keeps linear relations of features."""
-    center: Floats = X[usual_rows(X)].mean(axis=0)
-    return center
+        return windows, relative_to(windows, self.kind, baseline, self.center)
 
 
 def fit_model(
@@ -224,39 +183,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def calibrate(
-    scores: Floats, usual: NDArray[np.bool_], settings: Settings, windows_per_hour: float
-) -> Calibration:
-    """Read the threshold off the scores of held-out windows.
-
-    Where few scores lie above the threshold, the tail of the usual ones is extrapolated. If none
-    is expected there and trimming has cut into that tail, a second threshold is drawn from the
-    middle of *all* scores, and the higher one counts.
-
-    A setting in events per hour is met by allowing as many flagged *windows* per hour: merging
-    makes fewer events of them, never more.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-    usual : ndarray of bool, shape (n,)
-        False for windows that trimming left out.
-    settings : Settings
-    windows_per_hour : float
-    """
-    rate = settings.threshold.window_rate
-    if settings.threshold.events_per_hour is not None:
-        rate = min(0.5, settings.threshold.events_per_hour / windows_per_hour)
-    if rate is None:
-        raise SignalError("the settings give neither a window rate nor events per hour")
-    kept = np.sort(scores[usual])
-    threshold = tail_threshold(kept, rate)
-    extrapolated = rate * len(kept) < 10
-    if rate * len(kept) < 1 and not usual.all() and rate <= _CENTRAL_RATE:
-        threshold = max(threshold, central_threshold(scores, rate, 1 - _CENTRAL_RATE))
-    return Calibration(kept, rate, threshold, extrapolated)
 
 
 def _with_moving_rate(X: Floats, names: Sequence[str], seed: int) -> Floats:

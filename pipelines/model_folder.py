@@ -24,10 +24,11 @@ import torch
 from flowcore import FlowDensityEstimator, FlowError
 from flowcore.persistence import read_model, write_model
 from pipelines import provenance
+from pipelines.calibration import Calibration
 from pipelines.config import parse_settings
 from pipelines.errors import ModelError
 from pipelines.features.registry import describe
-from pipelines.model import Calibration, Model
+from pipelines.model import Model
 
 PIPELINE_VERSION = 1
 CALIBRATION, CARD = "calibration.json", "card.md"

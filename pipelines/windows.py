@@ -71,3 +71,9 @@ def concatenate(parts: Sequence[Windows]) -> Windows:
         if f.name != "channels"
     }
     return Windows(**joined, channels=first.channels)
+
+
+def cut(signal: NDArray[np.float64], starts: NDArray[np.int64], length: int) -> NDArray[np.float64]:
+    """Return the stretches of `length` samples at `starts`: (n_starts, n_channels, length)."""
+    index = np.asarray(starts)[:, None] + np.arange(length)
+    return np.ascontiguousarray(signal[:, index].transpose(1, 0, 2))

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import flowcore
+from pipelines.baseline import typical_row
+from pipelines.calibration import calibrate
 from pipelines.config import parse_settings
 from pipelines.errors import ModelError, SignalError
-from pipelines.model import calibrate, fit_model, typical_row
+from pipelines.model import fit_model
 from pipelines.model_folder import load_model, save_model
 from pipelines.readers import read_recording
 from pipelines.scoring import score_recording
