@@ -4,10 +4,10 @@ BIN := .venv/bin
 PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test check bench docs chromium clean help
+.PHONY: setup demo test test-all check bench docs chromium clean help
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.installed  ## .venv with everything the tests need
 
@@ -22,12 +22,15 @@ demo: .venv/.installed  ## fit, score and export the sample recordings, then ser
 test: setup chromium  ## the whole suite
 	$(BIN)/pytest
 
+test-all: setup chromium  ## the suite and the tests that take minutes
+	$(BIN)/pytest -m ''
+
 check: setup  ## format, lint, types, layers, docstrings, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m 'not slow and not e2e'
+	$(BIN)/pytest -q -m 'not slow and not e2e and not extensive'
 
 bench: setup  ## benchmarks, JSON into benchmarks/results (RAREWAVE_DATA: folder of the data sets)
 	$(BIN)/python benchmarks/ecg_interpatient.py --json benchmarks/results/ecg_interpatient.json
