@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = _checked_run(given.run)
         _check_port(given.host, given.port)
     except RarewaveError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"rarewave: {error}", file=sys.stderr)  # noqa: T201
         return 1
     _serve(run, given.host, given.port)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.store import Verdict
+from pipelines.store import Event, Verdict
 
 RESEARCH_USE = "Research use only. Not a medical device."
 NO_RUN = (
@@ -36,6 +36,33 @@ VERDICT_MARKS: dict[Verdict, str] = {
     "undecided": "○",
 }
 """A shape for each verdict, so that none is told by colour alone."""
+
+
+def event_words(event: Event) -> tuple[str, str]:
+    """Return a mark and plain words for one event of the log. The words hold untrusted text."""
+    content = event.content
+    if event.kind in ("verdict", "adjudication"):
+        verdict: Verdict = content["verdict"]
+        words = VERDICT_WORDS[verdict] + (" (adjudicated)" if event.kind != "verdict" else "")
+        return VERDICT_MARKS[verdict], words
+    if event.kind == "group":
+        said = [f"labelled {content['label']}"] if content.get("label") else []
+        said += [VERDICT_WORDS[content["verdict"]].lower()] if "verdict" in content else []
+        return "⁂", f"Group of {len(content['segments'])} {' and '.join(said)}"
+    if event.kind in ("bounds", "added", "baseline"):
+        span = f"{clock(content['start_s'], 2)} to {clock(content['stop_s'], 2)}"
+        name = {"bounds": "Bounds", "added": "Added", "baseline": "Confirmed as baseline"}
+        return "↔" if event.kind == "bounds" else "+", f"{name[event.kind]} {span}"
+    plain = {
+        "label": f"Labelled {content.get('label') or 'with nothing'}",
+        "comment": "Comment",
+        "undo": "Taken back",
+        "assign": f"Given to {content.get('reader') or 'nobody'}",
+        "sign_off": f"Signed off, {content.get('n_reviewed')} of {content.get('n_segments')}",
+        "reopen": "Reopened",
+    }
+    marks = {"label": "#", "undo": "↶", "sign_off": "■", "reopen": "□"}
+    return marks.get(event.kind, "·"), plain.get(event.kind, event.kind)
 
 
 def clock(seconds: float, decimals: int = 0) -> str:

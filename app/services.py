@@ -21,7 +21,7 @@ from pipelines.errors import RarewaveError
 from pipelines.readers import read_recording
 from pipelines.recording import Recording
 from pipelines.run_folder import RunFolder
-from pipelines.store import Decision, ReviewStore, Verdict
+from pipelines.store import Decision, Event, ReviewStore, Verdict
 
 _GAIN_PAGES = 8
 _PROFILE_BINS = 48
@@ -154,8 +154,8 @@ def verdicts(latest: Mapping[str, Decision]) -> dict[str, Verdict]:
     return {segment_id: decision.verdict for segment_id, decision in latest.items()}
 
 
-def history(run: RunFolder, recording_id: str, segment_id: str) -> tuple[Decision, ...]:
-    """Return every decision about one segment, oldest first."""
+def history(run: RunFolder, recording_id: str, segment_id: str) -> tuple[Event, ...]:
+    """Return every event about one segment, oldest first."""
     return ReviewStore(run.reviews_path).history(recording_id, segment_id)
 
 
@@ -164,6 +164,11 @@ def decide(
 ) -> Decision:
     """Store a decision."""
     return ReviewStore(run.reviews_path).record(recording_id, segment_id, verdict, comment, user)
+
+
+def undo(run: RunFolder, recording_id: str, user: str) -> Event | None:
+    """Take back the last thing a user did to the segments of a recording; return it, or None."""
+    return ReviewStore(run.reviews_path).undo(recording_id, user)
 
 
 def recording(run: RunFolder, recording_id: str) -> Recording:

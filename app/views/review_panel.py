@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,7 +12,7 @@ from app import markup, messages, review_queue, services, state
 from app.reasons import reasons
 from pipelines.errors import RarewaveError
 from pipelines.run_folder import RunFolder
-from pipelines.store import Decision, Verdict
+from pipelines.store import Decision, Event, Verdict
 
 if TYPE_CHECKING:
     from app.views.review import Place
@@ -138,29 +139,28 @@ def _decision(place: Place, segment_id: str) -> None:
 
 def _badge(latest: Decision | None) -> str:
     verdict: Verdict = latest.verdict if latest else "undecided"
-    detail = f"by {latest.user}, {_when(latest)}" if latest else ""
+    detail = f"by {latest.user}, {_when(latest.decided_at)}" if latest else ""
     return markup.verdict_badge(
         verdict, messages.VERDICT_MARKS[verdict], messages.VERDICT_WORDS[verdict], detail
     )
 
 
-def _when(decision: Decision) -> str:
-    return decision.decided_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _when(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _history(decisions: tuple[Decision, ...]) -> None:
-    if not decisions:
+def _history(events: tuple[Event, ...]) -> None:
+    if not events:
         return
     rows = "".join(
         markup.history_row(
-            messages.VERDICT_MARKS[d.verdict],
-            messages.VERDICT_WORDS[d.verdict],
-            f"{d.user}, {_when(d)}",
-            d.comment,
+            *messages.event_words(event),
+            f"{event.user}, {_when(event.at)}",
+            str(event.content.get("comment", "")),
         )
-        for d in reversed(decisions)
+        for event in reversed(events)
     )
-    with st.expander(f"History ({len(decisions)})"):
+    with st.expander(f"History ({len(events)})"):
         st.html(f'<ul class="rw-history">{rows}</ul>')
 
 
@@ -175,12 +175,15 @@ def _decide(
     """Store a decision; then stay, or open the next segment that is still open."""
     comment = str(state.chosen(state.comment_key(segment_id)) or "")
     try:
+        if verdict == "undecided":
+            services.undo(run, recording_id, state.reviewer())
+            return
         services.decide(run, recording_id, segment_id, verdict, comment, state.reviewer())
     except RarewaveError as error:
         st.error(markup.plain(error))
         return
     state.set_comment(segment_id, "")
-    if state.moves_on() and verdict != "undecided":
+    if state.moves_on():
         done = reviewed | {segment_id}
         target = review_queue.step(queue, segment_id, 1, done)
         _go_to(recording_id, target or review_queue.step(queue, None, 1, done))

@@ -89,11 +89,14 @@ def test_undo_takes_back_and_history_keeps_both(eeg_run, open_app):
     app = open_app(eeg_run.path, recording="night_1", segment=target)
     assert button(app, "Undo").disabled
     button(app, "Accept").click().run()
+    button(app, "Reject").click().run()
+    button(app, "Undo").click().run()
+    assert "<b>Accepted</b>" in html(app)  # what held before, not nothing
     button(app, "Undo").click().run()
     assert button(app, "Undo").disabled
     history = ReviewStore(eeg_run.path / "reviews.sqlite").history("night_1", target)
-    assert [d.verdict for d in history] == ["accepted", "undecided"]
-    assert "History (2)" in [e.label for e in app.expander]
+    assert [e.kind for e in history] == ["verdict", "verdict", "undo", "undo"]
+    assert "History (4)" in [e.label for e in app.expander]
 
 
 def test_no_name_no_decision(eeg_run, open_app):
