@@ -1,0 +1,211 @@
+"""The segments to review: flagged ones at a threshold, and all that something was decided about.
+
+Decided segments stay as they were when they were decided about; windows inside them do not make
+segments of their own. So a decision survives another threshold and another scoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines.features.registry import describe
+from pipelines.run_folder import SEGMENT_SCHEMA
+from pipelines.store import Decision
+
+ADDED = "added by a reader"
+KEPT = "not flagged at this threshold"
+_EPSILON_S = 1e-6
+_UNKNOWN_S = 1.0
+
+
+def segments_above(windows: pd.DataFrame, threshold: float, merge_s: float) -> pd.DataFrame:
+    """Return the segments of windows that score above a threshold.
+
+    The same as :func:`pipelines.thresholds.resegment`, without loading the model's libraries and
+    fast enough for a slider over ten thousand segments.
+
+    Parameters
+    ----------
+    windows : pandas.DataFrame
+        Of one recording, sorted by ``start_s``.
+    threshold : float
+        Score above which a window is flagged; no unit.
+    merge_s : float
+        Flagged windows at most this far apart become one segment, seconds.
+    """
+    flagged = windows["scorable"].to_numpy(bool) & (
+        np.nan_to_num(windows["score"].to_numpy(float), nan=-np.inf) > threshold
+    )
+    return merged(windows[flagged], merge_s)
+
+
+def merged(flagged: pd.DataFrame, merge_s: float) -> pd.DataFrame:
+    """Return the segments that flagged windows make, as ``segments.parquet`` has them."""
+    if flagged.empty:
+        return pd.DataFrame({name: pd.Series(dtype=object) for name in SEGMENT_SCHEMA.names})
+    start = flagged["start_s"].to_numpy(float)
+    reached = np.maximum.accumulate(flagged["stop_s"].to_numpy(float))
+    first = np.flatnonzero(np.r_[True, start[1:] - reached[:-1] > merge_s])
+    owner = np.repeat(np.arange(len(first)), np.diff(np.r_[first, len(start)]))
+    order = np.lexsort((np.arange(len(start)), -flagged["score"].to_numpy(float), owner))
+    worst = flagged.iloc[order[np.searchsorted(owner[order], np.arange(len(first)))]]
+    onset = np.minimum.reduceat(start, first)
+    return pd.DataFrame(
+        {
+            "recording_id": worst["recording_id"].to_numpy(),
+            "patient_id": worst["patient_id"].to_numpy(),
+            "segment_id": [
+                f"{name}@{at:.3f}" for name, at in zip(worst["recording_id"], onset, strict=True)
+            ],
+            "start_s": onset,
+            "stop_s": np.maximum.reduceat(flagged["stop_s"].to_numpy(float), first),
+            "n_windows": np.diff(np.r_[first, len(start)]),
+            "peak_score": worst["score"].to_numpy(float),
+            "min_p_value": np.fmin.reduceat(flagged["p_value"].to_numpy(float), first),
+            "description": [_description(names) for names in worst["top_features"]],
+            "top_features": worst["top_features"].to_numpy(),
+            "top_channel": worst["top_channel"].to_numpy(),
+        }
+    )
+
+
+def segment_counts(
+    windows: pd.DataFrame, thresholds: Sequence[float], merge_s: float
+) -> NDArray[np.int64]:
+    """Return how many segments each threshold would give."""
+    usable = windows[windows["scorable"]]
+    score, start = usable["score"].to_numpy(float), usable["start_s"].to_numpy(float)
+    stop = usable["stop_s"].to_numpy(float)
+    counts = []
+    for threshold in thresholds:
+        chosen = score > threshold
+        reached = np.maximum.accumulate(stop[chosen])
+        counts.append(int((start[chosen][1:] - reached[:-1] > merge_s).sum()) + bool(chosen.any()))
+    return np.array(counts, dtype=np.int64)
+
+
+def under_review(
+    flagged: pd.DataFrame,
+    windows: pd.DataFrame,
+    decisions: Mapping[str, Decision],
+    merge_s: float,
+    threshold: float | None = None,
+) -> pd.DataFrame:
+    """Return the segments to review, sorted by start.
+
+    Parameters
+    ----------
+    flagged : pandas.DataFrame
+        ``segments.parquet`` of the recording.
+    windows : pandas.DataFrame
+        ``windows.parquet`` of the recording.
+    decisions : mapping
+        The present decision by segment_id.
+    merge_s : float
+        As the model merged windows, seconds.
+    threshold : float, optional
+        Another threshold than that of the run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of ``segments.parquet``, with `start_s` and `stop_s` as readers set them, and
+        `found_start_s`, `found_stop_s` (as scoring found them) and `origin`: ``"flagged"``,
+        ``"kept"`` (decided about, not flagged now) or ``"added"``.
+    """
+    known = set(flagged["segment_id"])
+    if threshold is None and all(name in known for name in decisions):
+        table = flagged.assign(origin="flagged")
+    else:
+        table = _with_decided(flagged, windows, decisions, merge_s, threshold)
+    table["found_start_s"], table["found_stop_s"] = table["start_s"], table["stop_s"]
+    ids = table["segment_id"].tolist()
+    moved = [i for i, name in enumerate(ids) if name in decisions and decisions[name].bounds]
+    if moved:
+        bounds = np.array([decisions[ids[i]].bounds for i in moved])
+        for k, column in enumerate(("start_s", "stop_s")):
+            values = table[column].to_numpy(float, copy=True)
+            values[moved] = bounds[:, k]
+            table[column] = values
+    return table.sort_values("start_s", kind="stable").reset_index(drop=True)
+
+
+def _with_decided(
+    flagged: pd.DataFrame,
+    windows: pd.DataFrame,
+    decisions: Mapping[str, Decision],
+    merge_s: float,
+    threshold: float | None,
+) -> pd.DataFrame:
+    """Carve the decided segments out of what is flagged now, and put them in as they were."""
+    spans = {name: _span(decision, flagged, windows) for name, decision in decisions.items()}
+    if threshold is None:
+        above = windows["flagged"].to_numpy(bool)
+    else:
+        scores = np.nan_to_num(windows["score"].to_numpy(float), nan=-np.inf)
+        above = windows["scorable"].to_numpy(bool) & (scores > threshold)
+    taken = np.zeros(len(windows), dtype=bool)
+    start, stop = windows["start_s"].to_numpy(float), windows["stop_s"].to_numpy(float)
+    rows = []
+    for name, (first, last) in spans.items():
+        inside = (start >= first - _EPSILON_S) & (stop <= last + _EPSILON_S)
+        if not decisions[name].added:
+            taken |= inside
+        rows.append(_row(decisions[name], windows[inside], above[inside], (first, last)))
+    found = merged(windows[above & ~taken], merge_s).assign(origin="flagged")
+    found = found[~found["segment_id"].isin(list(spans))]
+    if not rows:
+        return found
+    kept = pd.DataFrame(rows)
+    return kept if found.empty else pd.concat([found, kept], ignore_index=True)
+
+
+def _span(decision: Decision, flagged: pd.DataFrame, windows: pd.DataFrame) -> tuple[float, float]:
+    """Return where a decided segment lay; for old decisions from the flagged one of its name."""
+    if decision.added and decision.bounds:
+        return decision.bounds
+    if decision.span:
+        return decision.span
+    same = flagged[flagged["segment_id"] == decision.segment_id]
+    if len(same):
+        return float(same["start_s"].iloc[0]), float(same["stop_s"].iloc[0])
+    try:
+        start = float(decision.segment_id.rpartition("@")[2])
+    except ValueError:
+        return decision.bounds or (0.0, _UNKNOWN_S)
+    near = windows[(windows["start_s"] - start).abs() < 1e-3]
+    return start, float(near["stop_s"].iloc[0]) if len(near) else start + _UNKNOWN_S
+
+
+def _row(
+    decision: Decision, inside: pd.DataFrame, above: NDArray[np.bool_], span: tuple[float, float]
+) -> dict[str, object]:
+    scored = inside[inside["scorable"]]
+    worst = scored.iloc[int(scored["score"].to_numpy().argmax())] if len(scored) else None
+    origin = "added" if decision.added else "flagged" if above.any() else "kept"
+    features = [] if worst is None else list(worst["top_features"])
+    words = {"added": ADDED, "kept": KEPT}.get(origin) or _description(features)
+    patient = inside["patient_id"].iloc[0] if len(inside) else decision.recording_id
+    return {
+        "recording_id": decision.recording_id,
+        "patient_id": patient,
+        "segment_id": decision.segment_id,
+        "start_s": span[0],
+        "stop_s": span[1],
+        "n_windows": int(above.sum()) if origin == "flagged" else len(scored),
+        "peak_score": float("nan") if worst is None else float(worst["score"]),
+        "min_p_value": float("nan") if worst is None else float(scored["p_value"].min()),
+        "description": words,
+        "top_features": features,
+        "top_channel": None if worst is None else worst["top_channel"],
+        "origin": origin,
+    }
+
+
+def _description(names: Sequence[str]) -> str:
+    words = ", ".join(describe(str(name)) for name in list(names)[:3])
+    return f"does not fit in {words}" if words else "does not fit"
