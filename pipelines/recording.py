@@ -40,6 +40,9 @@ class Channel:
         Sampling rate in Hz.
     unit : str
         ``"V"`` for every voltage; otherwise the unit of the file.
+    is_bad : bool
+        Marked as bad where the recording says so (BIDS ``channels.tsv``, FIF): it can be read but
+        is left out by :meth:`Recording.of_kind`.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Channel:
     kind: ChannelKind
     sfreq: float
     unit: str = "V"
+    is_bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +153,8 @@ class Recording(ABC):
         raise RecordingError(f"no channel {name!r} in {self.path.name}; it has {known}")
 
     def of_kind(self, kind: ChannelKind) -> tuple[Channel, ...]:
-        """Return the channels of one kind, in file order."""
-        return tuple(c for c in self.channels if c.kind == kind)
+        """Return the channels of one kind that are not marked as bad, in file order."""
+        return tuple(c for c in self.channels if c.kind == kind and not c.is_bad)
 
     def read(
         self, names: Sequence[str], piece: Piece, start: int = 0, stop: int | None = None
