@@ -27,7 +27,8 @@ class Solver:
     Attributes
     ----------
     method : str
-        ``"rk4"``: classical Runge-Kutta on a fixed grid, in which each row is on its own.
+        ``"rk4"``: fourth-order Runge-Kutta (3/8 rule) on a fixed grid, in which each row is
+        on its own.
         ``"dopri5"``: adaptive; its steps depend on the whole batch, so a row's result moves
         within the tolerance with its batch mates. Meant as a reference.
     n_steps : int
@@ -77,23 +78,30 @@ class Solver:
 
 
 def runge_kutta(rate: Rate, state: State, grid: Sequence[float]) -> State:
-    """Integrate along `grid` with the classical fourth-order Runge-Kutta method.
+    """Integrate along `grid` with the fourth-order Runge-Kutta method of the 3/8 rule.
 
-    Differentiable; four evaluations of `rate` per step.
+    Differentiable; four evaluations of `rate` per step. Of the two methods of Kutta (1901) this
+    has the smaller error on the fields here, at the same cost (docs/decisions/0003).
     """
     like = state[0]
     for start, stop in itertools.pairwise(grid):
         h = stop - start
-        t0, tm, t1 = (like.new_tensor(t) for t in (start, start + h / 2, stop))
-        k1 = rate(t0, state)
-        k2 = rate(tm, _shift(state, k1, h / 2))
-        k3 = rate(tm, _shift(state, k2, h / 2))
-        k4 = rate(t1, _shift(state, k3, h))
+        t1, t2, t3, t4 = (like.new_tensor(t) for t in stage_times(start, stop))
+        k1 = rate(t1, state)
+        k2 = rate(t2, _moved(state, (k1,), (h / 3,)))
+        k3 = rate(t3, _moved(state, (k1, k2), (-h / 3, h)))
+        k4 = rate(t4, _moved(state, (k1, k2, k3), (h, -h, h)))
         state = tuple(
-            s + (h / 6) * (a + 2 * (b + c) + d)
+            s + (h / 8) * (a + 3 * (b + c) + d)
             for s, a, b, c, d in zip(state, k1, k2, k3, k4, strict=True)
         )
     return state
+
+
+def stage_times(start: float, stop: float) -> tuple[float, float, float, float]:
+    """Return the times at which one step from `start` to `stop` evaluates the rate."""
+    third = (stop - start) / 3
+    return start, start + third, stop - third, stop
 
 
 def random_grid(max_steps: int, generator: torch.Generator) -> list[float]:
@@ -108,5 +116,7 @@ def random_grid(max_steps: int, generator: torch.Generator) -> list[float]:
     return [0.0, *cuts[:-1], 1.0]
 
 
-def _shift(state: State, rates: State, h: float) -> State:
-    return tuple(s + h * r for s, r in zip(state, rates, strict=True))
+def _moved(state: State, rates: Sequence[State], lengths: Sequence[float]) -> State:
+    for rate, length in zip(rates, lengths, strict=True):
+        state = tuple(s + length * r for s, r in zip(state, rate, strict=True))
+    return state

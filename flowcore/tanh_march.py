@@ -64,8 +64,8 @@ def march(
     x : Tensor of shape (n, d)
     grid : sequence of float
         Times t_0, ..., t_k, rising or falling.
-    features : Tensor of shape (2 k + 1, n_features)
-        Features of t_0, the middle of the first step, t_1, and so on.
+    features : Tensor of shape (3 k + 1, n_features)
+        Features of t_0, of the two times inside the first step, of t_1, and so on.
     divergence : bool
         False leaves log-determinant and energy at zero and saves their cost.
     """
@@ -87,14 +87,12 @@ def march(
 class _Buffers:
     """Scratch for one piece of rows."""
 
-    state: Tensor
-    v: Tensor
-
     def __init__(self, rows: int, like: Tensor, divergence: bool) -> None:
         dim, hidden = like.shape
         self.divergence = divergence
         self.a1, self.a2 = like.new_empty(2, rows, hidden)
-        self.state, self.at, self.v, self.slope = like.new_empty(4, rows, dim)
+        self.state, self.at = like.new_empty(2, rows, dim)
+        self.k1, self.k2, self.k3, self.k4 = like.new_empty(4, rows, dim)
         if divergence:
             self.pulled, self.volume = like.new_empty(2, rows, hidden)
             self.motion = like.new_empty(rows, dim)
@@ -130,20 +128,20 @@ class _Stage:
             time1, time2 = time1 + own1, time2 + own2
         self.times = (time1, time2, time3 + weights.bias3)
 
-    def __call__(self, k: int, x: Tensor, weight: float) -> Tensor:
-        """Return the velocity at the k-th time; `weight` is that of this stage."""
+    def __call__(self, k: int, x: Tensor, weight: float, out: Tensor) -> Tensor:
+        """Return the velocity at the k-th time, in `out`; `weight` is that of this stage."""
         w, b = self.weights, self.buffers
         self._layer(0, k, x, w.w1, b.a1)
         self._layer(1, k, b.a1, w.w2, b.a2)
-        torch.addmm(self.times[2][k], b.a2, w.w3, out=b.v)
+        torch.addmm(self.times[2][k], b.a2, w.w3, out=out)
         if b.divergence:
             b.a1.mul_(b.a1)
             torch.addmm(w.mixing_total, b.a1, w.minus_mixing, out=b.pulled)  # M (1 - a1^2)
             b.volume.add_(b.pulled, alpha=weight)
             b.pulled.mul_(b.a2)
             b.volume.addcmul_(b.pulled, b.a2, value=-weight)
-            b.motion.addcmul_(b.v, b.v, value=weight)
-        return b.v
+            b.motion.addcmul_(out, out, value=weight)
+        return out
 
     def _layer(self, layer: int, k: int, x: Tensor, weight: Tensor, out: Tensor) -> None:
         time = self.times[layer][k]
@@ -157,15 +155,15 @@ class _Stage:
 
 def _integrate(stage: _Stage, x: Tensor, grid: Sequence[float]) -> Tensor:
     b = stage.buffers
-    state = b.state.copy_(x)
+    state, at = b.state.copy_(x), b.at
     for n, (start, stop) in enumerate(itertools.pairwise(grid)):
         h = stop - start
-        v = stage(2 * n, state, h / 6)
-        b.slope.copy_(v)
-        v = stage(2 * n + 1, torch.add(state, v, alpha=h / 2, out=b.at), h / 3)
-        b.slope.add_(v, alpha=2)
-        v = stage(2 * n + 1, torch.add(state, v, alpha=h / 2, out=b.at), h / 3)
-        b.slope.add_(v, alpha=2)
-        v = stage(2 * n + 2, torch.add(state, v, alpha=h, out=b.at), h / 6)
-        state.add_(b.slope.add_(v), alpha=h / 6)
+        k1 = stage(3 * n, state, h / 8, b.k1)
+        k2 = stage(3 * n + 1, torch.add(state, k1, alpha=h / 3, out=at), 3 * h / 8, b.k2)
+        torch.add(state, k1, alpha=-h / 3, out=at)
+        k3 = stage(3 * n + 2, at.add_(k2, alpha=h), 3 * h / 8, b.k3)
+        torch.add(state, k1, alpha=h, out=at).sub_(k2, alpha=h)
+        k4 = stage(3 * n + 3, at.add_(k3, alpha=h), h / 8, b.k4)
+        k1.add_(k4).add_(k2.add_(k3), alpha=3)
+        state.add_(k1, alpha=h / 8)
     return state

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowcore.ode import stage_times
 from flowcore.tanh_march import TanhWeights, march
 
 VelocityFn = Callable[[Tensor, Tensor], Tensor]
@@ -166,8 +167,9 @@ class TanhField(VelocityField):
         def own_march(
             x: Tensor, grid: Sequence[float], divergence: bool
         ) -> tuple[Tensor, Tensor, Tensor]:
-            middles = [(a + b) / 2 for a, b in itertools.pairwise(grid)]
-            times = [grid[0], *itertools.chain(*zip(middles, grid[1:], strict=True))]
+            times = [grid[0]]
+            for start, stop in itertools.pairwise(grid):
+                times.extend(stage_times(start, stop)[1:])
             weights = self._march_weights(bias1, bias2, mixing, mixing_total)
             features = time_features(x.new_tensor(times)[:, None])
             return march(weights, x, grid, features, divergence)
