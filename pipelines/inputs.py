@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import glob
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RecordingError
+from pipelines.manifests import Row, is_manifest, read_manifest
+from pipelines.readers import (
+    COMPANIONS,
+    RECORDING_SUFFIXES,
+    TABLE_SUFFIXES,
+    main_file,
+    read_recording,
+)
+from pipelines.readers.bids_names import (
+    NO_RAW_DATA,
+    is_bids_name,
+    is_data_set,
+    patient_name,
+    recording_name,
+)
+from pipelines.readers.declaration import Declaration, sidecar_of
+from pipelines.recording import Recording
 
-RECORDING_SUFFIXES = (".edf", ".bdf", ".hea")
-"""What a folder is searched for; a WFDB record is found by its header."""
-_WFDB_COMPANIONS = (".dat", ".atr")
-_ID_COLUMNS = ("recording_id", "patient_id")
 _MAX_HEADER_BYTES = 65_536
-_KINDS = "a recording (.edf, .bdf, .hea), a folder, a glob or a manifest CSV"
+_KINDS = "a recording, a folder (also of a BIDS data set), a glob or a manifest CSV"
+_SPLIT = re.compile(r"(?P<first>.*)-\d+|(?P<before>.*_)split-(?P<number>\d+)(?P<after>_.*)")
+"""FIF: ``night_raw-1`` continues ``night_raw``, ``x_split-02_eeg`` continues ``x_split-01_eeg``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +47,19 @@ class InputRecording:
     recording_id : str
         Unique in the list, usable as a folder name.
     patient_id : str
-        From the manifest, otherwise `recording_id`.
+        From the manifest; of a BIDS recording its subject; otherwise `recording_id`.
+    declared : Declaration or None
+        Rate and unit of a table, from the manifest.
     """
 
     path: Path
     recording_id: str
     patient_id: str
+    declared: Declaration | None = None
+
+    def open(self) -> Recording:
+        """Open the recording; raise :class:`RecordingError` if that fails."""
+        return read_recording(self.path, declared=self.declared)
 
 
 def resolve_inputs(arguments: Sequence[str | Path]) -> tuple[InputRecording, ...]:
@@ -47,9 +68,11 @@ def resolve_inputs(arguments: Sequence[str | Path]) -> tuple[InputRecording, ...
     Parameters
     ----------
     arguments : sequence of str or pathlib.Path
-        Files, folders (searched with their subfolders, hidden ones skipped), globs, or manifest
-        CSV files with a column ``path`` and optionally ``recording_id`` and ``patient_id``.
-        Relative paths in a manifest start at the manifest's folder.
+        Files, folders (searched with their subfolders, hidden ones skipped, and of a BIDS data
+        set its derivatives and source data), globs, or manifest CSV files with a column ``path``
+        and optionally ``recording_id``, ``patient_id`` and, for tables, ``sfreq`` and ``units``.
+        Relative paths in a manifest start at the manifest's folder. Tables are found in a folder
+        or by a glob only if a JSON sidecar declares them.
 
     Returns
     -------
@@ -65,55 +88,72 @@ def resolve_inputs(arguments: Sequence[str | Path]) -> tuple[InputRecording, ...
     """
     if not arguments:
         raise InputError(f"no INPUT given; give {_KINDS}")
-    found: dict[Path, _Named] = {}
+    found: dict[Path, Row] = {}
     for argument in arguments:
-        for named in _expand(str(argument)):
-            found.setdefault(named.path, named)
+        for row in _expand(str(argument)):
+            found.setdefault(row.path, row)
     return _with_ids(list(found.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """A path with what a manifest says about it; "" where it says nothing."""
-
-    path: Path
-    recording_id: str = ""
-    patient_id: str = ""
-
-
-def _expand(argument: str) -> list[_Named]:
+def _expand(argument: str) -> list[Row]:
     """Return the recordings that one argument names; never an empty list."""
     path = Path(argument).expanduser().absolute()
     if path.is_dir():
         inside = _recordings_in(path)
         if not inside:
             raise InputError(
-                f"the folder {argument} holds no recording ({', '.join(RECORDING_SUFFIXES)}); "
-                "give a folder that does, or name the files"
+                f"the folder {argument} holds no recording ({', '.join(RECORDING_SUFFIXES)}; "
+                "tables with a JSON sidecar); give a folder that does, or name the files"
             )
         return inside
     if path.is_file():
-        if path.suffix.lower() == ".csv":
-            return _manifest(path)
-        return [_Named(_canonical(path))]
+        if path.suffix.lower() == ".csv" and is_manifest(path):
+            rows = read_manifest(path)
+            return [replace(row, path=_canonical(row.path)) for row in rows]
+        return [Row(_canonical(path))]
     if path.with_name(f"{path.name}.hea").is_file():
-        return [_Named(path.with_name(f"{path.name}.hea"))]
+        return [Row(path.with_name(f"{path.name}.hea"))]
     if glob.has_magic(argument):
         return _glob(argument)
     raise InputError(f"there is no {argument}{_nearest(path)}; give {_KINDS}")
 
 
-def _recordings_in(folder: Path) -> list[_Named]:
+def _recordings_in(folder: Path) -> list[Row]:
     """Return the recordings in a folder and its subfolders, without hidden ones."""
-    paths = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in RECORDING_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    skipped = NO_RAW_DATA if is_data_set(folder) else frozenset()
+    paths = [path for path in sorted(folder.rglob("*")) if _stands_alone(path)]
     parts = {part for path in paths if path.suffix.lower() == ".hea" for part in _segments(path)}
-    return [_Named(path) for path in paths if path not in parts]
+    found = []
+    for path in paths:
+        inner = path.relative_to(folder).parts
+        if path not in parts and inner[0] not in skipped and not any(p[0] == "." for p in inner):
+            found.append(Row(path))
+    return found
+
+
+def _stands_alone(path: Path) -> bool:
+    """Return True if `path` is a recording by itself when nobody has named it."""
+    suffix = path.suffix.lower()
+    if suffix not in RECORDING_SUFFIXES or not path.is_file():
+        return False
+    if suffix in TABLE_SUFFIXES:
+        return sidecar_of(path).is_file()
+    if suffix == ".ecg":  # WFDB has annotation files of that name
+        with path.open("rb") as file:
+            return file.read(8) == b"ISHNE1.0"
+    return suffix != ".fif" or not _continues(path)
+
+
+def _continues(path: Path) -> bool:
+    """Return True if a FIF file is a later part of a recording that lies beside it."""
+    match = _SPLIT.fullmatch(path.stem)
+    if match is None:
+        return False
+    first = match["first"]
+    if first is None:
+        number = match["number"]
+        first = f"{match['before']}split-{1:0{len(number)}}{match['after']}"
+    return first != path.stem and path.with_name(f"{first}{path.suffix}").is_file()
 
 
 def _segments(header: Path) -> list[Path]:
@@ -126,15 +166,15 @@ def _segments(header: Path) -> list[Path]:
     return [header.parent / f"{words[0]}.hea" for words in lines[1:]]
 
 
-def _glob(pattern: str) -> list[_Named]:
-    found: list[_Named] = []
+def _glob(pattern: str) -> list[Row]:
+    found: list[Row] = []
     expanded = str(Path(pattern).expanduser())
     for match in sorted(glob.glob(expanded, recursive=True)):  # noqa: PTH207 (takes absolute)
         path = Path(match).absolute()
         if path.is_dir():
             found.extend(_recordings_in(path))
-        elif path.suffix.lower() in (*RECORDING_SUFFIXES, *_WFDB_COMPANIONS):
-            found.append(_Named(_canonical(path)))
+        elif _stands_alone(path) or path.suffix.lower() in COMPANIONS:
+            found.append(Row(_canonical(path)))
     if not found:
         raise InputError(
             f"no recording matches {pattern}; check the pattern (and its quotes), or give {_KINDS}"
@@ -143,52 +183,16 @@ def _glob(pattern: str) -> list[_Named]:
 
 
 def _canonical(path: Path) -> Path:
-    """Return the path that stands for a recording: for a WFDB record its header."""
-    for header in (path.with_suffix(".hea"), path.with_name(f"{path.name}.hea")):
-        if path.suffix.lower() in ("", *_WFDB_COMPANIONS) and header.is_file():
-            return header
-    if not path.exists() and path.with_name(f"{path.name}.hea").is_file():
-        return path.with_name(f"{path.name}.hea")
-    return path
-
-
-def _manifest(path: Path) -> list[_Named]:
-    """Read a manifest; rows whose file is missing are kept, so that the batch reports them."""
+    """Return the path that stands for a recording; a side file without its header stays itself."""
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"cannot read the manifest {path.name} ({type(error).__name__}); "
-            "accepted is a UTF-8 CSV file"
-        ) from error
-    reader = csv.DictReader(lines, restval="")
-    columns = [(name or "").strip().lower() for name in reader.fieldnames or ()]
-    if "path" not in columns:
-        raise InputError(
-            f"{path.name} has no column 'path' (it has {', '.join(columns) or 'none'}); "
-            "a manifest needs path, and may have recording_id and patient_id"
-        )
-    reader.fieldnames = columns
-    rows = []
-    for row in reader:
-        cells = {key: (row.get(key) or "").strip() for key in ("path", *_ID_COLUMNS)}
-        if not cells["path"]:
-            raise InputError(
-                f"{path.name} line {reader.line_num} has an empty path; "
-                "give the recording's path or remove the line"
-            )
-        file = Path(cells["path"]).expanduser()
-        rows.append(
-            _Named(_canonical(path.parent / file), cells["recording_id"], cells["patient_id"])
-        )
-    if not rows:
-        raise InputError(f"the manifest {path.name} has no rows; add one line a recording")
-    return rows
+        return main_file(path)
+    except RecordingError:
+        return path
 
 
-def _with_ids(named: Sequence[_Named]) -> tuple[InputRecording, ...]:
+def _with_ids(rows: Sequence[Row]) -> tuple[InputRecording, ...]:
     """Give every recording an id of its own."""
-    given = {n.path: folder_safe(n.recording_id) for n in named if n.recording_id}
+    given = {row.path: folder_safe(row.recording_id) for row in rows if row.recording_id}
     twice = [
         name for name, count in Counter(map(str.casefold, given.values())).items() if count > 1
     ]
@@ -197,8 +201,28 @@ def _with_ids(named: Sequence[_Named]) -> tuple[InputRecording, ...]:
             f"the recording_id {twice[0]!r} is given to {Counter(given.values())[twice[0]] or 2} "
             "files; give each row of the manifest its own"
         )
-    ids = given | _from_paths([n.path for n in named if not n.recording_id], given.values())
-    return tuple(InputRecording(n.path, ids[n.path], n.patient_id or ids[n.path]) for n in named)
+    ids = given | _from_paths([r.path for r in rows if not r.recording_id], given.values())
+    patients = _subjects([row.path for row in rows])
+    return tuple(
+        InputRecording(
+            row.path,
+            ids[row.path],
+            row.patient_id or patients.get(row.path) or ids[row.path],
+            row.declared,
+        )
+        for row in rows
+    )
+
+
+def _subjects(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return the subject of each BIDS recording; equal subjects of two data sets are told apart."""
+    folders = {
+        path: next(p for p in path.parents if p.name == patient_name(path))
+        for path in paths
+        if is_bids_name(path) and any(p.name == patient_name(path) for p in path.parents)
+    }
+    names = _from_paths(list(dict.fromkeys(folders.values())), ())
+    return {path: names[folder] for path, folder in folders.items()}
 
 
 def _from_paths(paths: Sequence[Path], taken: Iterable[str]) -> dict[Path, str]:
@@ -227,7 +251,8 @@ def _from_paths(paths: Sequence[Path], taken: Iterable[str]) -> dict[Path, str]:
 
 
 def _name_of(path: Path, depth: int) -> str:
-    return folder_safe("_".join((*path.parts[-depth:-1], path.stem)))
+    name = recording_name(path) if is_bids_name(path) else path.stem
+    return folder_safe("_".join((*path.parts[-depth:-1], name)))
 
 
 def folder_safe(name: str) -> str:

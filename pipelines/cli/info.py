@@ -25,12 +25,11 @@ def command(
 ) -> int:
     """Show channels, rates, duration, gaps and annotations of recordings."""
     from pipelines.inputs import resolve_inputs
-    from pipelines.readers import read_recording
 
     found, failed = [], 0
     for entry in resolve_inputs(recordings):
         try:
-            found.append({"recording_id": entry.recording_id, **_facts(read_recording(entry.path))})
+            found.append({"recording_id": entry.recording_id, **_facts(entry.open())})
         except RarewaveError as error:
             failed += 1
             complain(str(error))
@@ -55,6 +54,7 @@ def _facts(recording: Recording) -> dict[str, Any]:
                 "type": channel.kind,
                 "sfreq": channel.sfreq,
                 "unit": channel.unit,
+                "bad": channel.is_bad,
             }
             for channel in recording.channels
         ],
@@ -78,7 +78,8 @@ def _table(facts: dict[str, Any]) -> str:
     groups: dict[tuple[str, float, str], list[str]] = {}
     for channel in facts["channels"]:
         key = (channel["type"], channel["sfreq"], channel["unit"])
-        groups.setdefault(key, []).append(plain(channel["name"]))
+        mark = " (bad)" if channel["bad"] else ""
+        groups.setdefault(key, []).append(plain(channel["name"]) + mark)
     for (kind, sfreq, unit), names in groups.items():
         lines.append(
             f"    {kind:5}{sfreq:8g} Hz  {plain(unit):4} {len(names):3}  {' '.join(names)}"
