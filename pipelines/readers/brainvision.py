@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,18 @@ def read_brainvision(path: Path) -> MneRecording:
         if name:
             files.append(companion(path, name, "marker file"))
             markers = text_of(files[-1], _MOST_MARKER_BYTES)
+    return attempt(partial(_open, path, data, files, markers), path.name)
+
+
+def _open(path: Path, data: Path, files: list[Path], markers: str) -> MneRecording:
     import mne
 
-    raw = attempt(
-        lambda: mne.io.read_raw_brainvision(path, preload=False, verbose="ERROR"), path.name
-    )
+    raw = mne.io.read_raw_brainvision(path, preload=False, verbose="ERROR")
     if [Path(name).name for name in raw.filenames] != [data.name]:
         raise RecordingError(f"{path.name} names its data file twice; repair the header")
     sfreq, n_samples = float(raw.info["sfreq"]), len(raw.times)
     breaks = _breaks(markers, sfreq)
-    pieces = attempt(lambda: pieces_from(n_samples, sfreq, breaks, path.name), path.name)
+    pieces = pieces_from(n_samples, sfreq, breaks, path.name)
     annotations = [
         Annotation(on_clock(float(onset), pieces), float(duration), printable(str(words)))
         for onset, duration, words in _marks(raw)

@@ -63,15 +63,14 @@ class CsvRows:
             while True:
                 content = file.read(BLOCK_BYTES)
                 text = rest + content
-                end = text.rfind(b"\n") + 1 if content else len(text)
+                filled = text.rstrip(b"\r\n")  # empty lines at the end are no rows
+                end = filled.rfind(b"\n") + 1 if content else len(filled)
                 block, rest = text[:end], text[end:]
                 if len(rest) > _MOST_HEADER_BYTES:
                     raise RecordingError(
                         f"{self.path.name} has a line of more than {_MOST_HEADER_BYTES} bytes "
                         f"after row {self.n_rows}; check that it is a table"
                     )
-                if not content:
-                    block = block.rstrip(b"\r\n")
                 if block:
                     n = block.count(b"\n") + (not block.endswith(b"\n"))
                     self._index.append(_Block(self.n_rows, n, place, len(block)))

@@ -45,20 +45,24 @@ def read_eeglab(path: Path) -> MneRecording:
     files = [path]
     if facts["data_file"]:
         files.append(_data_file(path, facts))
+    return attempt(partial(_open, path, files), path.name)
+
+
+def _open(path: Path, files: list[Path]) -> MneRecording:
     import mne
 
-    raw = attempt(lambda: mne.io.read_raw_eeglab(path, preload=False, verbose="ERROR"), path.name)
+    raw = mne.io.read_raw_eeglab(path, preload=False, verbose="ERROR")
     if {Path(name).name for name in raw.filenames} - {file.name for file in files}:
         raise RecordingError(f"{path.name} names two data files; save it again in EEGLAB")
     sfreq, n_samples = float(raw.info["sfreq"]), len(raw.times)
+    with mne.use_log_level("ERROR"):
+        marks = mne.read_annotations(path)  # those of raw are cut at the end of the samples
     events = [
         (float(onset), float(np.nan_to_num(duration)), printable(str(words)))
         for onset, duration, words in zip(
-            raw.annotations.onset,
-            raw.annotations.duration,
-            raw.annotations.description,
-            strict=True,
+            marks.onset, marks.duration, marks.description, strict=True
         )
+        if onset <= n_samples / sfreq
     ]
     breaks = [
         Break(int(np.ceil(onset * sfreq - 1e-6)), duration)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,13 @@ def read_fif(path: Path) -> MneRecording:
         file outside its folder, a link or a missing file; MNE opens nothing before these checks.
     """
     parts = parts_of(path)
+    return attempt(partial(_open, path, parts), f"a continuous recording from {path.name}")
+
+
+def _open(path: Path, parts: tuple[Path, ...]) -> MneRecording:
     import mne
 
-    raw = attempt(
-        lambda: mne.io.read_raw_fif(path, preload=False, allow_maxshield=True, verbose="ERROR"),
-        f"a continuous recording from {path.name}",
-    )
+    raw = mne.io.read_raw_fif(path, preload=False, allow_maxshield=True, verbose="ERROR")
     if [Path(name).name for name in raw.filenames] != [part.name for part in parts]:
         raise RecordingError(f"{path.name} and its parts contradict each other; save it again")
     sfreq, n_samples = float(raw.info["sfreq"]), len(raw.times)

@@ -16,9 +16,9 @@ import numpy as np
 from pipelines.errors import RecordingError
 from pipelines.readers.companions import companion
 
-_FILE_ID, _DIRECTORY_POINTER = 100, 101
-_REF_ROLE, _REF_FILE_NUMBER, _REF_FILE_NAME = 116, 117, 118
-_ROLE_NEXT = 2
+_FILE_ID, _DIRECTORY_POINTER, _BLOCK_START = 100, 101, 104
+_REF_ROLE, _REF_FILE_NUMBER, _REF_FILE_NAME = 115, 117, 118
+_UNSTATED, _ROLE_NEXT = 0, 2
 _MOST_PARTS = 1000
 
 
@@ -54,16 +54,18 @@ def _next_name(path: Path) -> str | None:
     size = path.stat().st_size
     if size == 0:
         raise RecordingError(f"{path.name} is empty (0 bytes); copy or export it again")
-    role, name, by_number, pointer = 0, None, False, 0
+    role, name, by_number, pointer = _UNSTATED, None, False, 0
     places = set()
     with path.open("rb") as file:
         for tag in _tags(file, size, path.name):
             places.add(tag.place)
-            if tag.kind == _REF_ROLE:
+            if tag.kind == _BLOCK_START:
+                role = _UNSTATED
+            elif tag.kind == _REF_ROLE:
                 role = _integer(file, tag)
-            elif tag.kind == _REF_FILE_NAME and role == _ROLE_NEXT:
+            elif tag.kind == _REF_FILE_NAME and role in (_UNSTATED, _ROLE_NEXT):
                 name = _content(file, tag, 1024).decode("latin-1").rstrip("\0")
-            elif tag.kind == _REF_FILE_NUMBER and role == _ROLE_NEXT:
+            elif tag.kind == _REF_FILE_NUMBER and role in (_UNSTATED, _ROLE_NEXT):
                 by_number = True
             elif tag.kind == _DIRECTORY_POINTER:
                 pointer = _integer(file, tag)
