@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from flowcore.diffusion import geometric_schedule
 from flowcore.errors import ParameterError
@@ -26,6 +27,7 @@ class Parameters(Protocol):
     interpolant: str
     max_steps: int | None
     solver_steps: int
+    field: str | Mapping[str, Any]
 
 
 def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
@@ -41,6 +43,8 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
         value = getattr(p, name)
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ParameterError(f"{name}={value!r} must be a whole number of at least 1")
+    if not isinstance(p.field, str | Mapping):
+        raise ParameterError(f"field={p.field!r} must be the name of a kind or a dict with one")
     n_blocks = 1 if p.method == "fm" else p.n_blocks
     gammas = (math.inf,) if p.method == "fm" else geometric_schedule(p.gamma, p.ratio, n_blocks)
     coupling: Coupling = "independent" if p.method == "fm" else "dependent"
@@ -56,6 +60,7 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
         training=Training(steps=steps),
         refine_training=refining if p.refine else None,
         solver=Solver("rk4", p.solver_steps),
+        field=p.field,
     )
 
 

@@ -76,6 +76,12 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Most optimiser steps per block; by default chosen from the number of rows.
     solver_steps : int
         Runge-Kutta steps per block.
+    field : str or dict
+        Velocity field of each block: ``"tanh"`` (closed-form divergence), ``"deep"``,
+        ``{"kind": "deep", "depth": 4}``, or ``{"kind": "unet", "n_channels": 2}`` for rows that
+        are windows of a signal, flattened channel by channel; see
+        :func:`flowcore.fields.field_config`. Beyond 64 columns the last two estimate their
+        log-density: :func:`flowcore.fields.log_prob_with_error` says how well.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     random_state : int, numpy.random.RandomState or None
@@ -114,6 +120,7 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         interpolant: str = "linear",
         max_steps: int | None = None,
         solver_steps: int = 4,
+        field: str | dict[str, Any] = "tanh",
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -126,6 +133,7 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.interpolant = interpolant
         self.max_steps = max_steps
         self.solver_steps = solver_steps
+        self.field = field
         self.device = device
         self.random_state = random_state
 

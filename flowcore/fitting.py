@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +15,11 @@ from flowcore import jko, lfm
 from flowcore.block import Block
 from flowcore.chain import FlowChain
 from flowcore.errors import DataError, ParameterError
+from flowcore.fields import keeps_order, new_field
 from flowcore.ode import Solver
-from flowcore.preprocessing import fit_steps, gaussian_log_prob
+from flowcore.preprocessing import fit_steps
 from flowcore.refine import Refinement, guarded_nll, refine
 from flowcore.training import Outcome, Progress, Training
-from flowcore.velocity import TanhField
 
 METHODS = ("lfm", "jko", "fm")
 MOST_TRAINED, MOST_HELD_OUT = 100_000, 5_000
@@ -46,6 +49,8 @@ class Recipe:
     solver : Solver
     held_out : float
         Part of the rows, or of the groups, kept for early stopping.
+    field : str or dict
+        Kind of the velocity fields, with its settings: :func:`flowcore.fields.field_config`.
     """
 
     method: str
@@ -58,6 +63,7 @@ class Recipe:
     held_out: float = 0.2
     proximal: jko.ProximalSteps = field(default_factory=jko.ProximalSteps)
     refinement: Refinement = field(default_factory=Refinement)
+    field: str | Mapping[str, Any] = "tanh"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -76,8 +82,10 @@ class FittedChain:
     outcomes : list of Outcome
         One per block, then one for the refinement if there was any.
     fell_back : bool
-        Training made the held-out likelihood worse than that of a chain that stands still, so
-        the chain was made to stand still.
+        Training made the held-out likelihood worse than that of the chain it started from, so
+        the chain was put back to its start.
+    moved : bool
+        False if every weight is what it was before training.
     """
 
     chain: FlowChain
@@ -85,6 +93,7 @@ class FittedChain:
     held_out: Tensor
     outcomes: list[Outcome]
     fell_back: bool = False
+    moved: bool = True
 
 
 def fit_chain(
@@ -115,22 +124,25 @@ def fit_chain(
     """
     device = device or torch.device("cpu")
     train, held_out = split(len(x), recipe.held_out, generator, groups)
-    steps = fit_steps(x[train])
     context_dim = 0 if context is None else context.shape[1]
     blocks = [
-        Block(TanhField(x.shape[1], recipe.hidden, context_dim, generator))
+        Block(new_field(recipe.field, x.shape[1], recipe.hidden, context_dim, generator))
         for _ in range(recipe.n_blocks)
     ]
+    in_order = keeps_order(blocks[0].field.config())
+    steps = fit_steps(x[train], keep_order=in_order)
     chain = FlowChain(x.shape[1], blocks, steps, recipe.solver)
     rows = _training_rows(chain, x, context, train, held_out, generator, device)
     chain.to(device)
+    start = _Start(chain, rows)
     outcomes = _match(chain, rows, recipe, generator, progress)
     _solve_finely_enough(chain, rows)
     if recipe.refine_training is not None:
         outcomes.append(
             refine(chain, rows, recipe.refinement, recipe.refine_training, generator, progress)
         )
-    return FittedChain(chain, train, held_out, outcomes, _stand_still_if_better(chain, rows))
+    fell_back = start.take_if_better(chain, rows)
+    return FittedChain(chain, train, held_out, outcomes, fell_back, start.left(chain))
 
 
 def _solve_finely_enough(chain: FlowChain, rows: lfm.Rows) -> None:
@@ -143,22 +155,33 @@ def _solve_finely_enough(chain: FlowChain, rows: lfm.Rows) -> None:
     chain.solver = asked
 
 
-def _stand_still_if_better(chain: FlowChain, rows: lfm.Rows) -> bool:
-    """Undo a training that left the chain worse on held-out rows than its own start.
+class _Start:
+    """The chain before training: its weights and its held-out likelihood."""
 
-    Returns True if it was worse by more than :data:`NOTHING_GAINED`; below that, rows that are
-    Gaussian once whitened simply hold nothing to learn.
-    """
-    still = -gaussian_log_prob(rows.held_out.double()).mean().item()
-    lost = (guarded_nll(chain, rows.held_out, rows.held_out_context) - still) / chain.dim
-    if lost <= 0:
-        return False
-    with torch.no_grad():
-        for block in chain.blocks:
-            for name, parameter in block.field.named_parameters():
-                if name in ("w3", "time3", "b3"):
-                    parameter.zero_()
-    return lost > NOTHING_GAINED
+    def __init__(self, chain: FlowChain, rows: lfm.Rows) -> None:
+        self.nll = guarded_nll(chain, rows.held_out, rows.held_out_context)
+        self.weights = [copy.deepcopy(block.state_dict()) for block in chain.blocks]
+
+    def take_if_better(self, chain: FlowChain, rows: lfm.Rows) -> bool:
+        """Undo a training that left the chain worse on held-out rows than its own start.
+
+        Returns True if it was worse by more than :data:`NOTHING_GAINED`; below that, rows that
+        are Gaussian once whitened simply hold nothing to learn.
+        """
+        nll = guarded_nll(chain, rows.held_out, rows.held_out_context)
+        if nll <= self.nll:
+            return False
+        for block, weights in zip(chain.blocks, self.weights, strict=False):
+            block.load_state_dict(weights)
+        return (nll - self.nll) / chain.dim > NOTHING_GAINED
+
+    def left(self, chain: FlowChain) -> bool:
+        """Say whether any weight of the chain differs from its start."""
+        return any(
+            not torch.equal(value, weights[name])
+            for block, weights in zip(chain.blocks, self.weights, strict=False)
+            for name, value in block.state_dict().items()
+        )
 
 
 def split(

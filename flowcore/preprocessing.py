@@ -140,6 +140,29 @@ class Whiten(Step):
         return y + self.fill_sd * _noise(y, generator)
 
 
+class SymmetricWhiten(Whiten):
+    """Whiten, and rotate back: each coordinate stays as near as it can to where it came from.
+
+    The symmetric root of the inverse covariance. Of all whitenings it moves the rows least, so
+    that a window stays a window and convolutions keep their meaning.
+    """
+
+    kind = "whiten_symmetric"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return whitened rows in the coordinates they came in."""
+        return super().forward(x) @ self.axes.T
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Return the rows before whitening."""
+        return super().inverse(y @ self.axes)
+
+    def train_forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the whitened rows with deficient axes filled up to the floor."""
+        y = super().forward(x)
+        return (y + self.fill_sd * _noise(y, generator)) @ self.axes.T
+
+
 def shrunk_covariance(y: Tensor) -> Tensor:
     """Return the Ledoit-Wolf covariance of centred rows (n, d).
 
@@ -163,18 +186,24 @@ def _noise(x: Tensor, generator: torch.Generator) -> Tensor:
     return draws.to(x)
 
 
-STEPS: dict[str, type[Step]] = {s.kind: s for s in (Standardise, Squash, Dequantise, Whiten)}
+STEPS: dict[str, type[Step]] = {
+    s.kind: s for s in (Standardise, Squash, Dequantise, Whiten, SymmetricWhiten)
+}
 """Every kind of step that can be rebuilt from a configuration."""
 
 
-def fit_steps(x: Tensor) -> list[Step]:
-    """Fit the standard preprocessing of rows (n, d): standardise, squash, dequantise, whiten."""
+def fit_steps(x: Tensor, *, keep_order: bool = False) -> list[Step]:
+    """Fit the standard preprocessing of rows (n, d): standardise, squash, dequantise, whiten.
+
+    With `keep_order`, for rows that are windows of a signal, by :class:`SymmetricWhiten`.
+    """
     standardise = Standardise.fit(x)
     y = standardise(x)
     squash = Squash.fit(y)
     y = squash(y)
     dequantise = Dequantise.fit(y)
-    return [standardise, squash, dequantise, Whiten.fit(y, dequantise.noise_sd)]
+    whiten = SymmetricWhiten if keep_order else Whiten
+    return [standardise, squash, dequantise, whiten.fit(y, dequantise.noise_sd)]
 
 
 def gaussian_log_prob(z: Tensor) -> Tensor:

@@ -15,9 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipelines.errors import ConfigError
 
-WINDOW_RATE = 1 / 1000
-"""Share of usual windows above the threshold unless the configuration says otherwise."""
-
 
 class _Section(BaseModel):
     """A table of the configuration: unknown keys and wrong types are refused."""
@@ -45,6 +42,8 @@ class FlowSettings(_Section):
         ``"linear"`` or ``"trigonometric"``.
     solver_steps : int
         Runge-Kutta steps per block, 1 to 64.
+    field : str
+        Kind of the velocity fields: ``"tanh"`` or ``"deep"``.
     """
 
     method: Literal["lfm", "jko", "fm"] = "lfm"
@@ -56,31 +55,38 @@ class FlowSettings(_Section):
     interpolant: Literal["linear", "trigonometric"] = "linear"
     max_steps: int | None = Field(default=None, ge=1, le=1_000_000)
     solver_steps: int = Field(default=4, ge=1, le=64)
+    field: Literal["tanh", "deep"] = "tanh"
 
 
 class ThresholdSettings(_Section):
-    """From which score a window is flagged; at most one of the two is given.
+    """From which score a window is flagged; at most one of the three is given.
 
     Attributes
     ----------
     window_rate : float or None
-        Share of usual windows that exceed the threshold; 0.001 if neither is given.
-    events_per_hour : float or None
-        Flagged segments per hour of usual recording.
+        Share of usual windows that exceed the threshold. If nothing is given, 0.001; for heart
+        beats of patients that the model was not fitted on, 0.01.
+    events_per_hour, events_per_day : float or None
+        False events, flagged segments of usual recording, per hour or day.
     """
 
     window_rate: float | None = Field(default=None, gt=0, lt=1)
     events_per_hour: float | None = Field(default=None, gt=0, le=3600)
+    events_per_day: float | None = Field(default=None, gt=0, le=86_400)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_of_two(cls, values: object) -> object:
-        if not isinstance(values, Mapping):
-            return values
-        rate, events = values.get("window_rate"), values.get("events_per_hour")
-        if rate is not None and events is not None:
-            raise ValueError("window_rate and events_per_hour exclude each other; give one")
-        return values if rate is not None or events is not None else _with_rate(values)
+    @model_validator(mode="after")
+    def _one_of_three(self) -> ThresholdSettings:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other; give one")
+        return self
+
+    @property
+    def per_hour(self) -> float | None:
+        """False events per hour, whichever unit they were given in, or None."""
+        if self.events_per_day is not None:
+            return self.events_per_day / 24
+        return self.events_per_hour
 
 
 class SegmentSettings(_Section):
@@ -113,7 +119,7 @@ class Settings(_Section):
     """
 
     flow: FlowSettings = FlowSettings()
-    threshold: ThresholdSettings = ThresholdSettings(window_rate=WINDOW_RATE)
+    threshold: ThresholdSettings = ThresholdSettings()
     segments: SegmentSettings = SegmentSettings()
     trim: bool = True
 
@@ -143,10 +149,6 @@ def parse_settings(values: Mapping[str, Any], source: str = "the configuration")
         return Settings.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error)}") from error
-
-
-def _with_rate(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {**values, "window_rate": WINDOW_RATE}
 
 
 def _explain(error: ValidationError) -> str:

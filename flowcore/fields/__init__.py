@@ -5,6 +5,7 @@ All of them are :class:`flowcore.velocity.VelocityField`; ``build_field`` finds 
 
 from collections.abc import Callable
 
+from flowcore.fields.choice import field_config, keeps_order, new_field
 from flowcore.fields.deep import DeepField
 from flowcore.fields.linear import LinearField
 from flowcore.fields.probed import EstimatedLogProb, ProbedField, log_prob_with_error
@@ -28,5 +29,8 @@ __all__ = [
     "ProbedField",
     "SumField",
     "UNetField",
+    "field_config",
+    "keeps_order",
     "log_prob_with_error",
+    "new_field",
 ]
