@@ -63,8 +63,7 @@ class CsvRows:
             while True:
                 content = file.read(BLOCK_BYTES)
                 text = rest + content
-                filled = text.rstrip(b"\r\n")  # empty lines at the end are no rows
-                end = filled.rfind(b"\n") + 1 if content else len(filled)
+                end = _whole_lines(text) if content else len(text.rstrip(b"\r\n"))
                 block, rest = text[:end], text[end:]
                 if len(rest) > _MOST_HEADER_BYTES:
                     raise RecordingError(
@@ -128,6 +127,15 @@ class CsvRows:
             f"{self.path.name}: rows {block.row + 1} to {block.row + block.n_rows} {what}; accepted "
             "are numbers with a decimal point, separated by commas, and empty cells"
         )
+
+
+def _whole_lines(text: bytes) -> int:
+    """Return the length of the complete lines of `text` without the empty ones at its end."""
+    filled = text.rstrip(b"\r\n")
+    ending = text[len(filled) :]
+    if filled and ending.startswith((b"\n", b"\r\n")):
+        return len(filled) + ending.index(b"\n") + 1
+    return filled.rfind(b"\n") + 1
 
 
 def csv_columns(line: bytes, name: str) -> tuple[str, ...]:
