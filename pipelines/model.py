@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from flowcore import FlowDensityEstimator
 from pipelines.baseline import relative_to
-from pipelines.calibration import Calibration, calibrate
+from pipelines.calibration import NEW_PATIENT_RATE, WINDOW_RATE, Calibration, calibrate
 from pipelines.config import Settings
 from pipelines.errors import ModelError, SignalError
 from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
 from pipelines.labels import abnormal_intervals
+from pipelines.provenance import signal_hash
 from pipelines.recording import Recording
+from pipelines.splitting import split
 from pipelines.trimming import usual_rows
 from pipelines.windows import Windows
 
@@ -27,12 +29,8 @@ Progress = Callable[[str, int, int], None]
 """``progress(stage, done, total)``, called from time to time."""
 
 FEWEST_WINDOWS = 50
-MANY_RECORDINGS = 5
-"""From so many recordings on, whole recordings are held out while fitting, and the heart rates
-seen are taken for those that occur."""
 RATE_SD = 0.15
 """Spread given to the heart rate (log) where few recordings cannot show how far it moves."""
-_BLOCK, _HELD_OUT = 10, 3  # every third block of ten consecutive windows calibrates
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,7 @@ def fit_model(
     recordings: Sequence[Recording],
     kind: Kind,
     *,
+    patients: Sequence[str] | None = None,
     baseline: tuple[float, float] | None = None,
     use_annotations: bool = False,
     settings: Settings | None = None,
@@ -121,6 +120,9 @@ def fit_model(
         All at one sampling rate and with the same number of leads.
     kind : str
         ``"ecg"`` or ``"eeg"``.
+    patients : sequence of str, optional
+        Whose recording each is; by default each is of another patient. From five patients on,
+        about a quarter of them is not fitted on and sets the threshold instead.
     baseline : tuple of float, optional
         ``(start_s, stop_s)``: use only this part of each recording.
     use_annotations : bool
@@ -143,25 +145,25 @@ def fit_model(
     sfreq = _common_rate(recordings, kind)
     X, groups, names = _rows(recordings, kind, baseline, use_annotations, progress)
     usual = usual_rows(X) if settings.trim else np.ones(len(X), dtype=bool)
-    if len(recordings) < MANY_RECORDINGS:
+    part = split(_patient_numbers(patients, recordings)[groups])
+    if not part.by_patient:
         X = _with_moving_rate(X, names, seed)
-    held_out = (np.arange(len(X)) // _BLOCK) % _HELD_OUT == _HELD_OUT - 1
-    fitted = usual & ~held_out
     estimator = FlowDensityEstimator(**settings.flow.model_dump(), device=device, random_state=seed)
     with one_thread():
-        # Neighbouring windows are alike: what stops the training must not be next to what trains.
-        blocks = groups if len(recordings) >= MANY_RECORDINGS else np.arange(len(X)) // _BLOCK
-        estimator.fit(X[fitted], groups=blocks[fitted], progress=progress)
-        estimator.calibrate(X[usual & held_out])
-        scores = estimator.anomaly_score(X[held_out])
+        fitted = usual & ~part.held_out
+        estimator.fit(X[fitted], groups=part.units[fitted], progress=progress)
+        estimator.calibrate(X[usual & part.judged])
+        scores = estimator.anomaly_score(X[part.judged])
     hours = sum(recording.duration_s for recording in recordings) / 3600
+    rate = NEW_PATIENT_RATE[kind] if part.by_patient else WINDOW_RATE
+    calibration = calibrate(scores, usual[part.judged], settings, len(X) / hours, rate)
     return Model(
         kind=kind,
         sfreq=sfreq,
         names=names,
         center=X[usual].mean(axis=0),
         estimator=estimator,
-        calibration=calibrate(scores, usual[held_out], settings, len(X) / hours),
+        calibration=calibration,
         settings=settings,
         n_fitted=int(usual.sum()),
         n_trimmed=int((~usual).sum()),
@@ -170,6 +172,8 @@ def fit_model(
             "baseline": None if baseline is None else list(baseline),
             "use_annotations": use_annotations,
             "seed": seed,
+            "n_calibration_patients": part.n_patients_held_out,
+            "signal_sha256": sorted(signal_hash(recording) for recording in recordings),
         },
     )
 
@@ -192,6 +196,19 @@ def _with_moving_rate(X: Floats, names: Sequence[str], seed: int) -> Floats:
     X = X.copy()
     X[:, names.index("local_rr")] += RATE_SD * np.random.default_rng(seed).standard_normal(len(X))
     return X
+
+
+def _patient_numbers(
+    patients: Sequence[str] | None, recordings: Sequence[Recording]
+) -> NDArray[np.int64]:
+    """Return the number of each recording's patient, in order of first appearance."""
+    if patients is None:
+        return np.arange(len(recordings))
+    if len(patients) != len(recordings):
+        raise SignalError(
+            f"{len(patients)} patients for {len(recordings)} recordings; give one for each"
+        )
+    return np.array([list(dict.fromkeys(patients)).index(patient) for patient in patients])
 
 
 def _common_rate(recordings: Sequence[Recording], kind: Kind) -> float:

@@ -24,7 +24,7 @@ import torch
 from flowcore import FlowDensityEstimator, FlowError
 from flowcore.persistence import read_model, write_model
 from pipelines import provenance
-from pipelines.calibration import Calibration
+from pipelines.calibration import Calibration, Promise
 from pipelines.config import parse_settings
 from pipelines.errors import ModelError
 from pipelines.features.registry import describe
@@ -49,15 +49,8 @@ def save_model(model: Model, path: str | Path) -> None:
         "sources": model.sources,
         "versions": provenance.versions(),
     }
-    calibration = {
-        "threshold": model.calibration.threshold,
-        "window_rate": model.calibration.window_rate,
-        "extrapolated": model.calibration.extrapolated,
-        "unit": "window; windows of one recording are dependent, so no patient-level promise",
-        "scores": model.calibration.scores.tolist(),
-    }
     documents = {
-        CALIBRATION: json.dumps(calibration, indent=1) + "\n",
+        CALIBRATION: json.dumps(_calibration_facts(model.calibration), indent=1) + "\n",
         CARD: model_card(model),
     }
     try:
@@ -66,6 +59,19 @@ def save_model(model: Model, path: str | Path) -> None:
         raise ModelError(
             f"cannot write the model: {error.strerror}; choose another --out"
         ) from error
+
+
+def _calibration_facts(calibration: Calibration) -> dict[str, Any]:
+    promise = calibration.promise
+    unit = "window; windows of one recording are dependent, so no patient-level promise"
+    return {
+        "threshold": calibration.threshold,
+        "window_rate": calibration.window_rate,
+        "extrapolated": calibration.extrapolated,
+        "unit": unit if promise is None else "patient",
+        "promise": None if promise is None else promise.to_json(),
+        "scores": calibration.scores.tolist(),
+    }
 
 
 def load_model(path: str | Path, device: str = "auto") -> Model:
@@ -107,6 +113,7 @@ def _model(
     folder: Path,
 ) -> Model:
     stored = json.loads((folder / CALIBRATION).read_text("utf-8"))
+    promise = stored.get("promise")
     return Model(
         kind=pipeline["kind"],
         sfreq=float(pipeline["sfreq"]),
@@ -118,6 +125,7 @@ def _model(
             float(stored["window_rate"]),
             float(stored["threshold"]),
             bool(stored["extrapolated"]),
+            None if promise is None else Promise.from_json(promise),
         ),
         settings=parse_settings(pipeline["settings"], "the model's config.json"),
         n_fitted=int(pipeline["n_fitted"]),
@@ -128,18 +136,13 @@ def _model(
 
 def model_card(model: Model) -> str:
     """Return what a person should know about a model before using it, as Markdown."""
-    sources, calibration = model.sources, model.calibration
+    sources = model.sources
     part = sources["baseline"]
     stretch = f"seconds {part[0]:g} to {part[1]:g} of each" if part else "the whole of each"
     annotated = (
         "Windows that touch an abnormal annotation were left out."
         if sources["use_annotations"]
         else "No annotations were used."
-    )
-    basis = (
-        "It lies beyond the held-out scores: an extrapolation of their tail, without a guarantee."
-        if calibration.extrapolated
-        else "It lies within the held-out scores."
     )
     window = "heartbeat" if model.kind == "ecg" else "stretch of two seconds"
     features = "\n".join(f"- `{name}`: {describe(name)}" for name in model.names)
@@ -151,9 +154,8 @@ def model_card(model: Model) -> str:
 - Fitted on {model.n_fitted} windows of {sources["n_recordings"]} recording(s), {stretch}; seed
   {sources["seed"]}. {annotated}
 - {model.n_trimmed} windows lay far from all others and were left out before fitting.
-- Threshold: a score above {calibration.threshold:.6g} is flagged, which is meant for
-  {calibration.window_rate:g} of usual windows, from {len(calibration.scores)} held-out windows.
-  {basis} It makes no promise about patients other than those fitted on.
+- Threshold: a score above {model.threshold:.6g} is flagged.
+{_about_threshold(model)}
 
 A high score says that a window does not fit these data. It is not a diagnosis, and a window that
 is not flagged is not thereby normal.
@@ -162,3 +164,40 @@ is not flagged is not thereby normal.
 
 {features}
 """
+
+
+def _about_threshold(model: Model) -> str:
+    """Return what the threshold rests on, as lines that continue the item before."""
+    calibration, n_held_out = model.calibration, model.sources.get("n_calibration_patients", 0)
+    promise = calibration.promise
+    if promise is not None:
+        counted = (
+            "An event that shares time with an annotation of something abnormal did not count."
+            if promise.use_annotations
+            else "Every flagged event counted as false."
+        )
+        relative = (
+            f"scores relative to seconds {promise.baseline[0]:g} to {promise.baseline[1]:g} of each"
+            if promise.baseline
+            else "scores without a baseline of the patient"
+        )
+        return (
+            f"  {promise.sentence}\n  {promise.tested_length}\n  {counted} It holds for {relative}, "
+            "on average over calibration sets,\n  and for nothing but patients and recordings "
+            "like those."
+        )
+    basis = (
+        "It lies beyond the held-out scores: an extrapolation of their tail, without a guarantee."
+        if calibration.extrapolated
+        else "It lies within the held-out scores."
+    )
+    whom = (
+        f"of {n_held_out} patients that were not fitted on, each with equal weight"
+        if n_held_out
+        else "of the same patients that it was fitted on"
+    )
+    return (
+        f"  It is meant for {calibration.window_rate:g} of usual windows, from "
+        f"{len(calibration.scores)} held-out windows\n  {whom}.\n  {basis}\n"
+        "  It makes no promise about other patients; 'rarewave calibrate' can."
+    )

@@ -9,8 +9,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.errors import ModelError, RecordingError
+
+if TYPE_CHECKING:
+    from pipelines.recording import Recording
 
 PACKAGES = (
     "rarewave",
@@ -26,6 +30,8 @@ PACKAGES = (
 )
 """Packages whose version can change a number."""
 MODEL_MANIFEST = "manifest.json"
+NO_SIGNAL = (".hea", ".atr", ".vhdr", ".vmrk")
+"""Files of a recording that hold no samples."""
 _BLOCK = 1 << 20
 
 
@@ -76,6 +82,22 @@ def input_hashes(files: Iterable[Path]) -> dict[str, str]:
                 f"cannot read {path.name}: {error.strerror}; check that it has not been moved"
             ) from error
     return hashes
+
+
+def signal_hash(recording: Recording) -> str:
+    """Return what identifies the samples of a recording: a SHA-256 over its signal files.
+
+    Names, headers and annotations of WFDB records do not enter, so that a renamed copy is the
+    same and two records without annotations are not.
+
+    Raises
+    ------
+    RecordingError
+        If a file cannot be read.
+    """
+    files = [path for path in recording.files if path.suffix not in NO_SIGNAL]
+    digests = [input_hashes([path])[path.name] for path in files]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def model_files(model: str | Path) -> dict[str, str]:

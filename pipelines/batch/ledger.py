@@ -94,11 +94,15 @@ def _model_facts(job: Job) -> dict[str, Any]:
     from pipelines.model_folder import load_model
 
     model = load_model(job.model_path, device=job.device)
+    promise = model.calibration.promise
     return {
         "model": {
             "path": str(job.model_path),
             "kind": model.kind,
             "threshold": model.threshold,
+            "promise": None
+            if promise is None
+            else {"sentence": promise.sentence, "caveat": promise.caveat(job.baseline)},
             "sha256": job.model_sha256,
             "files": provenance.model_files(job.model_path),
         },

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from uuid import uuid4
 
 import typer
 
@@ -19,8 +16,9 @@ from pipelines.cli.options import (
     Kind,
     parse_interval,
 )
+from pipelines.cli.placing import check_place, placed
 from pipelines.cli.terminal import complain, plain, progress_on_stderr
-from pipelines.errors import ModelError, RarewaveError
+from pipelines.errors import RarewaveError
 
 if TYPE_CHECKING:
     from pipelines.inputs import InputRecording
@@ -50,7 +48,7 @@ def command(
 ) -> int:
     """Learn what is usual in recordings; with --baseline only from that part of each (seconds)."""
     interval = parse_interval(baseline)
-    _check_place(out, force)
+    check_place(out, force)
     from pipelines.config import Settings, read_settings
     from pipelines.inputs import resolve_inputs
 
@@ -59,11 +57,12 @@ def command(
     from pipelines.model import fit_model
     from pipelines.model_folder import save_model
 
-    recordings, refused = _readable(entries, kind.value)
+    recordings, patients, refused = _readable(entries, kind.value)
     with progress_on_stderr() as progress:
         model = fit_model(
             recordings,
             kind.value,
+            patients=patients,
             baseline=interval,
             use_annotations=use_annotations,
             settings=settings,
@@ -71,7 +70,7 @@ def command(
             device=device.value,
             progress=progress,
         )
-    with _placed(out) as folder:
+    with placed(out) as folder:
         save_model(model, folder)
     typer.echo(
         f"{plain(out)}: {kind.value.upper()} model of {model.n_fitted} windows from "
@@ -83,12 +82,15 @@ def command(
 
 def _readable(
     entries: Sequence[InputRecording], kind: Literal["ecg", "eeg"]
-) -> tuple[list[Recording], int]:
-    """Open the recordings that can be used and name the others; raise if none can."""
+) -> tuple[list[Recording], list[str], int]:
+    """Open the recordings that can be used, with their patients; raise if none can.
+
+    The others are named on stderr and counted.
+    """
     from pipelines.extraction import choose_channels
     from pipelines.readers import read_recording
 
-    recordings, refused = [], []
+    recordings, patients, refused = [], [], []
     for entry in entries:
         try:
             recording = read_recording(entry.path)
@@ -97,36 +99,9 @@ def _readable(
             refused.append((entry.recording_id, error))
         else:
             recordings.append(recording)
+            patients.append(entry.patient_id)
     if not recordings:
         raise refused[0][1]
     for name, reason in refused:
         complain(f"left out {name}: {reason}")
-    return recordings, len(refused)
-
-
-def _check_place(out: Path, force: bool) -> None:
-    """Refuse a place where saving would overwrite something that is not asked to go."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    is_model = (out / "manifest.json").is_file() and (out / "model.safetensors").is_file()
-    if not is_model:
-        raise ModelError(f"{out} exists and is no model folder; give --out a new folder")
-    if not force:
-        raise ModelError(f"{out} is a model already; give --out a new folder, or add --force")
-
-
-@contextmanager
-def _placed(out: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `out` that takes its place when all went well."""
-    out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid4().hex}.part")
-    replaced = temporary.with_suffix(".old")
-    try:
-        yield temporary
-        if out.exists():
-            out.rename(replaced)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+    return recordings, patients, len(refused)

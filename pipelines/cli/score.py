@@ -65,6 +65,9 @@ def command(
             progress=progress,
         )
     run = RunFolder.open(out)
+    caveat = (run.manifest()["model"].get("promise") or {}).get("caveat")
+    if caveat:
+        complain(caveat)
     status = {entry["recording_id"]: entry for entry in run.status()}
     for recording_id in summary.done:
         entry = status[recording_id]

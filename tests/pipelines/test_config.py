@@ -65,10 +65,15 @@ def test_settings_survive_the_way_through_json():
     assert parse_settings(settings.model_dump()) == settings
 
 
-def test_one_threshold_is_always_set():
-    for values in ({}, {"threshold": {}}, {"threshold": {"events_per_hour": 1.0}}):
-        threshold = parse_settings(values).threshold
-        assert (threshold.window_rate is None) != (threshold.events_per_hour is None)
+def test_false_events_may_be_given_per_hour_or_per_day_and_only_once():
+    for values, per_hour in (
+        ({}, None),
+        ({"events_per_hour": 2.0}, 2.0),
+        ({"events_per_day": 12.0}, 0.5),
+    ):
+        assert parse_settings({"threshold": values}).threshold.per_hour == per_hour
+    with pytest.raises(ConfigError, match="events_per_hour and events_per_day exclude each other"):
+        parse_settings({"threshold": {"events_per_hour": 1.0, "events_per_day": 24.0}})
 
 
 def test_flow_settings_are_the_estimators_parameters_and_defaults():

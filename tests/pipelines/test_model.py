@@ -125,3 +125,21 @@ def test_events_per_hour_become_a_window_rate():
     assert found.window_rate == pytest.approx(0.01)
     assert (scores > found.threshold).mean() == pytest.approx(0.01, abs=1e-3)
     assert not found.extrapolated
+
+
+def test_events_per_day_are_a_twenty_fourth_per_hour():
+    scores = np.random.default_rng(0).exponential(size=5000)
+    by_hour, by_day = (
+        calibrate(scores, np.ones(5000, bool), parse_settings({"threshold": t}), 3600)
+        for t in ({"events_per_hour": 36.0}, {"events_per_day": 864.0})
+    )
+    assert by_hour.threshold == by_day.threshold
+
+
+def test_a_threshold_never_lies_far_beyond_everything_seen():
+    """An exponential law through a wide middle would be ten times the highest score."""
+    scores = np.append(np.linspace(0, 1, 90), np.full(30, 10.0))
+    usual = np.append(np.ones(119, bool), False)
+    found = calibrate(scores, usual, QUICK, 3600)
+    assert flowcore.central_threshold(scores, 0.001) > 40
+    assert 10 < found.threshold <= 10 + (10 - np.median(scores[usual]))

@@ -8,12 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowcore import central_threshold, tail_threshold
+from pipelines.calibration.patients import Promise
 from pipelines.config import Settings
-from pipelines.errors import SignalError
 
 Floats = NDArray[np.float64]
 
+WINDOW_RATE = 1 / 1000
+"""Share of usual windows above the threshold unless the configuration says otherwise."""
+NEW_PATIENT_RATE = {"ecg": 1 / 100, "eeg": 1 / 1000}
+"""The same where whole patients set the threshold. Usual beats of one patient look rare to a model
+of others: a threshold that 1 in 1000 of them exceed finds hardly any abnormal beat
+(docs/calibration.md)."""
 _CENTRAL_RATE = 0.15
+_FURTHEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,24 +38,32 @@ class Calibration:
     extrapolated : bool
         True if fewer than ten of the scores lie above the threshold: then it rests on the shape
         of their tail and carries no guarantee.
+    promise : Promise or None
+        What the threshold promises about patients, if ``rarewave calibrate`` has set it.
     """
 
     scores: Floats
     window_rate: float
     threshold: float
     extrapolated: bool
+    promise: Promise | None = None
 
 
 def calibrate(
-    scores: Floats, usual: NDArray[np.bool_], settings: Settings, windows_per_hour: float
+    scores: Floats,
+    usual: NDArray[np.bool_],
+    settings: Settings,
+    windows_per_hour: float,
+    default_rate: float = WINDOW_RATE,
 ) -> Calibration:
     """Read the threshold off the scores of held-out windows.
 
     Where few scores lie above the threshold, the tail of the usual ones is extrapolated. If none
     is expected there and trimming has cut into that tail, a second threshold is drawn from the
-    middle of *all* scores, and the higher one counts.
+    middle of *all* scores, and the higher one counts. Neither may lie further above the highest
+    score than that lies above the middle: what was never seen is not known that far.
 
-    A setting in events per hour is met by allowing as many flagged *windows* per hour: merging
+    A setting in events per hour or day is met by allowing as many flagged *windows*: merging
     makes fewer events of them, never more.
 
     Parameters
@@ -58,15 +73,18 @@ def calibrate(
         False for windows that trimming left out.
     settings : Settings
     windows_per_hour : float
+    default_rate : float
+        Share of usual windows above the threshold where the settings give nothing.
     """
-    rate = settings.threshold.window_rate
-    if settings.threshold.events_per_hour is not None:
-        rate = min(0.5, settings.threshold.events_per_hour / windows_per_hour)
-    if rate is None:
-        raise SignalError("the settings give neither a window rate nor events per hour")
+    rate = settings.threshold.window_rate or default_rate
+    if settings.threshold.per_hour is not None:
+        rate = min(0.5, settings.threshold.per_hour / windows_per_hour)
     kept = np.sort(scores[usual])
     threshold = tail_threshold(kept, rate)
     extrapolated = rate * len(kept) < 10
+    highest = kept[-1]
     if rate * len(kept) < 1 and not usual.all() and rate <= _CENTRAL_RATE:
         threshold = max(threshold, central_threshold(scores, rate, 1 - _CENTRAL_RATE))
-    return Calibration(kept, rate, threshold, extrapolated)
+        highest = scores.max()
+    threshold = min(threshold, highest + _FURTHEST * (highest - float(np.median(kept))))
+    return Calibration(kept, rate, float(threshold), extrapolated)
