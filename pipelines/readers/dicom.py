@@ -8,8 +8,11 @@ nothing is kept.
 from __future__ import annotations
 
 import io
+import logging
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from itertools import pairwise
@@ -133,6 +136,26 @@ def read_dicom(path: Path) -> DicomRecording:
         raise RecordingError(
             f"reading {path.name} needs pydicom; install it with pip install 'rarewave[dicom]'"
         ) from error
+    with _quiet():
+        return attempt(partial(_open, path, pydicom), path.name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from warning: its warnings quote values of the file."""
+    logger = logging.getLogger("pydicom")
+    before = logger.disabled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.disabled = True
+        try:
+            yield
+        finally:
+            logger.disabled = before
+
+
+def _open(path: Path, pydicom: Any) -> DicomRecording:
+    """Read everything but the samples."""
     with path.open("rb") as file:
         head = file.read(_MOST_META_BYTES)
     start = _META_START + int.from_bytes(head[140:144], "little")
@@ -140,7 +163,7 @@ def read_dicom(path: Path) -> DicomRecording:
         raise RecordingError(
             f"{path.name} is no DICOM file: its first bytes do not say so; check how it was exported"
         )
-    meta = attempt(lambda: pydicom.dcmread(io.BytesIO(head[:start])).file_meta, path.name)
+    meta = pydicom.dcmread(io.BytesIO(head[:start])).file_meta
     syntax, sop_class = (
         str(meta.get(key, "")) for key in ("TransferSyntaxUID", "MediaStorageSOPClassUID")
     )
@@ -150,18 +173,16 @@ def read_dicom(path: Path) -> DicomRecording:
             f"transfer syntax {syntax[:64]}); export it as a 12-lead, general or ambulatory ECG"
         )
     before, places = DicomLayout(path, start, implicit=syntax == _IMPLICIT).read()
-    whole = attempt(lambda: pydicom.dcmread(io.BytesIO(head[:start] + before)), path.name)
+    whole = pydicom.dcmread(io.BytesIO(head[:start] + before))
     groups = []
     for place in places:
-        parse = partial(
-            pydicom.filereader.read_dataset,
+        item = pydicom.filereader.read_dataset(
             io.BytesIO(place.described),
             is_implicit_VR=syntax == _IMPLICIT,
             is_little_endian=True,
         )
-        item = attempt(parse, path.name)
-        groups.append(attempt(partial(group_from, place, item, path.name), path.name))
-    annotations = attempt(partial(annotations_in, whole, groups), path.name)
+        groups.append(group_from(place, item, path.name))
+    annotations = annotations_in(whole, groups)
     return DicomRecording(path, _runs(groups, path.name), annotations, _acquired(whole))
 
 
