@@ -75,3 +75,60 @@ def test_ids_are_safe_folder_names(name):
     assert "/" not in safe
     assert not safe.startswith(".")
     assert len(safe) <= 120
+
+
+def test_side_files_and_undeclared_tables_are_no_recordings(tmp_path):
+    for name in (
+        *("a.vhdr", "a.eeg", "a.vmrk", "b.set", "b.fdt", "c_raw.fif", "c_raw-1.fif", "d.dcm"),
+        *("e_split-01_raw.fif", "e_split-02_raw.fif", "f.csv", "g.csv", "h.parquet"),
+        *("x_labels.csv", "x.parquet", "x.tsv", "x.json", "night-2.fif"),
+    ):
+        touch(tmp_path / name)
+    touch(tmp_path / "f.json")
+    touch(tmp_path / "h.json")
+    (tmp_path / "i.ecg").write_bytes(b"ISHNE1.0")
+    (tmp_path / "j.ecg").write_bytes(b"an annotator")
+    names = "a.vhdr b.set c_raw.fif d.dcm e_split-01_raw.fif f.csv h.parquet i.ecg night-2.fif"
+    for argument in (tmp_path, tmp_path / "*"):
+        found = [f.path.name for f in resolve_inputs([argument])]
+        assert found == [*names.split(), "x.parquet"]  # x.json is the sidecar of x.parquet
+    named = resolve_inputs([tmp_path / "a.eeg", tmp_path / "b.fdt", tmp_path / "c_raw-1.fif"])
+    assert [f.path.name for f in named] == ["a.vhdr", "b.set", "c_raw-1.fif"]
+
+
+def test_sample_data_holds_two_recordings_and_no_label_table():
+    folder = Path(__file__).parents[2] / "sample_data"
+    found = [f.path.name for f in resolve_inputs([folder])]
+    assert found == ["ecg_ahadb_0201.hea", "eeg_absence_480s.edf"]
+    with pytest.raises(InputError, match=r"no column 'path'.*time_s"):
+        resolve_inputs([folder / "eeg_absence_480s_labels.csv"])
+
+
+def test_a_csv_is_a_manifest_if_it_has_paths_and_else_a_table_that_is_declared(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("time_s,II [mV]\n0,1\n")
+    assert resolve_inputs([table])[0].path == table
+    table.write_text("II\n1\n")
+    with pytest.raises(InputError, match=r"t\.json"):
+        resolve_inputs([table])
+    (tmp_path / "t.json").write_text("{}")
+    assert resolve_inputs([table])[0].path == table
+    table.write_text("Path,II\nx.edf,1\n")
+    assert resolve_inputs([table])[0].path == tmp_path / "x.edf"
+
+
+def test_a_manifest_declares_rate_and_unit_of_tables(tmp_path):
+    (tmp_path / "t.csv").write_text("II\n1\n2\n")
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("path,sfreq,units\nt.csv,500,mV\n")
+    (entry,) = resolve_inputs([manifest])
+    (channel,) = entry.open().channels
+    assert (channel.sfreq, channel.unit) == (500.0, "V")
+    for row, message in (
+        ("t.csv,fast,mV", "line 2 declares 'nan' as sfreq"),
+        ("t.csv,-5,mV", "'-5.0' as sfreq"),
+        ("x.edf,250,", "which states its own"),
+    ):
+        manifest.write_text(f"path,sfreq,units\n{row}\n")
+        with pytest.raises(InputError, match=message):
+            resolve_inputs([manifest])
