@@ -1,9 +1,13 @@
 """Which windows are fitted on and which set the threshold."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from pipelines import trimming
 from pipelines.splitting import split
+from pipelines.trimming import usual_rows
 
 
 def test_of_few_patients_every_third_block_is_held_out():
@@ -40,3 +44,28 @@ def test_a_short_recording_does_not_silence_the_others():
     part = split(patients)
     chosen, counts = np.unique(patients[part.judged], return_counts=True)
     assert dict(zip(chosen, counts, strict=True)) == {2: 10, 3: 250}
+
+
+def rows_with_rare_ones(n, n_rare):
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.standard_normal((n, 5)), 12 + rng.standard_normal((n_rare, 5))])
+
+
+def test_a_night_of_beats_is_trimmed_in_little_memory():
+    X = rows_with_rare_ones(10_000, 500)
+    usual_rows(X[:3000])  # imports
+    tracemalloc.start()
+    usual = usual_rows(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150e6  # all against all would take 10,500 x 1,575 distances and indices
+    assert not usual[10_000:].any()
+    assert usual[:10_000].mean() > 0.999
+    np.testing.assert_array_equal(usual, usual_rows(X))
+
+
+def test_a_reference_of_some_rows_leaves_out_what_all_would(monkeypatch):
+    X = rows_with_rare_ones(2500, 100)
+    some = usual_rows(X)
+    monkeypatch.setattr(trimming, "MOST_REFERENCE", 10_000)
+    assert (some == usual_rows(X)).mean() > 0.999
