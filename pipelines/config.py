@@ -101,6 +101,32 @@ class SegmentSettings(_Section):
     merge_s: float = Field(default=2.0, ge=0, le=3600)
 
 
+class EegSettings(_Section):
+    """How an EEG is cut into windows and against what its channels are measured.
+
+    Attributes
+    ----------
+    window_s, hop_s : float
+        Length of a window, 1 to 10 seconds, and the time from one to the next, at most that long.
+    reference : str
+        ``"average"`` of all channels (as recorded if there are two or fewer), ``"none"``: as
+        recorded, ``"linked"``: the ears, ``"bipolar"``: each electrode against the next behind.
+    """
+
+    window_s: float = Field(default=2.0, ge=1, le=10)
+    hop_s: float = Field(default=1.0, ge=0.1, le=10)
+    reference: Literal["average", "none", "linked", "bipolar"] = "average"
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> EegSettings:
+        if self.hop_s > self.window_s:
+            raise ValueError(
+                f"hop_s = {self.hop_s:g} is longer than window_s = {self.window_s:g} and would "
+                "leave signal unseen; give at most window_s"
+            )
+        return self
+
+
 class Settings(_Section):
     """The whole configuration of a fit.
 
@@ -109,6 +135,7 @@ class Settings(_Section):
     flow : FlowSettings
     threshold : ThresholdSettings
     segments : SegmentSettings
+    eeg : EegSettings
     trim : bool
         Leave out windows that lie far from all others before fitting.
 
@@ -121,6 +148,7 @@ class Settings(_Section):
     flow: FlowSettings = FlowSettings()
     threshold: ThresholdSettings = ThresholdSettings()
     segments: SegmentSettings = SegmentSettings()
+    eeg: EegSettings = EegSettings()
     trim: bool = True
 
 
