@@ -1,7 +1,8 @@
 """Log-ratio of two densities from samples of each, and a test of drift by it.
 
-Source: Xu, Cheng and Xie, Q-flow, arXiv 2305.11857, section 5: a time-score network is trained by
-logistic losses between consecutive marginals of a path from P to Q and integrated along it.
+Source: Xu, Cheng and Xie, Q-flow, arXiv 2305.11857, on infinitesimal density ratio estimation: a
+time-score network is trained by logistic losses between consecutive marginals of a path from P
+to Q and integrated along it. The map between P and Q is in :mod:`flowcore.transport`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from flowcore.block import Block
 from flowcore.errors import DataError, ParameterError
-from flowcore.interpolants import LINEAR, TRIGONOMETRIC, Interpolant
-from flowcore.ode import Solver
+from flowcore.interpolants import TRIGONOMETRIC, Interpolant
 from flowcore.training import Training, draw, minimise
-from flowcore.velocity import N_TIME_FEATURES, TanhField, time_features
+from flowcore.velocity import N_TIME_FEATURES, time_features
 
 GAUSS_NODES = (0.5 - math.sqrt(3) / 6, 0.5 + math.sqrt(3) / 6)
 """Nodes of the two-point Gauss rule on [0, 1]; both weights are one half."""
@@ -131,11 +130,11 @@ def fit_ratio(
     >>> bool(ratio(torch.tensor([[2.0]])) > ratio(torch.tensor([[-1.0]])))
     True
     """
-    _check_sets(p, q)
+    check_sets(p, q)
     if n_intervals < 1 or hidden < 1:
         raise ParameterError(f"n_intervals={n_intervals}, hidden={hidden} must be at least 1")
     center, scale = _common_scale(p, q)
-    sets = [_split(((rows - center) / scale).float(), generator) for rows in (p, q)]
+    sets = [split_rows(((rows - center) / scale).float(), generator) for rows in (p, q)]
     network = TimeScore(p.shape[1], hidden, generator).to(p.device)
     times = tuple(k / n_intervals for k in range(n_intervals + 1))
     training = training or Training(steps=1500, batch_size=256, weight_decay=1e-3)
@@ -155,52 +154,6 @@ def fit_ratio(
 
     minimise(network, loss, held_out_loss, training)
     return LogRatio(network.eval(), times, center, scale)
-
-
-def fit_bridge(
-    p: Tensor,
-    q: Tensor,
-    generator: torch.Generator,
-    *,
-    hidden: int = 64,
-    training: Training | None = None,
-) -> Block:
-    """Learn an invertible map that carries rows of P to rows of Q, by flow matching.
-
-    The initialisation of Q-flow (arXiv 2305.11857, section 4): a field regressed on straight
-    lines between independent pairs. The end-to-end refinement towards the optimal transport is
-    not part of it: the map joins the laws, its lines are not the shortest.
-
-    Returns
-    -------
-    Block
-        ``block.push(x, Solver())`` carries P to Q, ``backward=True`` Q to P; float32.
-    """
-    _check_sets(p, q)
-    (p_train, p_held), (q_train, q_held) = (_split(rows.float(), generator) for rows in (p, q))
-    block = Block(TanhField(p.shape[1], hidden, generator=generator).to(p.device))
-    training = training or Training(steps=1000)
-    fixed = torch.Generator().manual_seed(20_230_511)
-    state = fixed.get_state()
-
-    def regression(starts: Tensor, ends: Tensor, n: int, source: torch.Generator) -> Tensor:
-        x0, x1 = draw(starts, None, n, source)[0], draw(ends, None, n, source)[0]
-        t = torch.rand(n, 1, generator=source).to(x0)
-        error: Tensor = block.field(t, LINEAR.point(t, x0, x1)) - LINEAR.rate(t, x0, x1)
-        return (error**2).mean()
-
-    def held_out_loss() -> float:
-        fixed.set_state(state)
-        with torch.no_grad():
-            return regression(p_held, q_held, 2048, fixed).item()
-
-    minimise(
-        block,
-        lambda: regression(p_train, q_train, training.batch_size, generator),
-        held_out_loss,
-        training,
-    )
-    return block
 
 
 @dataclass(frozen=True)
@@ -270,12 +223,6 @@ def drift_test(
     return Drift(observed, (1 + as_large) / (1 + n_permutations), (n, len(pooled) - n))
 
 
-def push_forward(bridge: Block, x: Tensor, solver: Solver | None = None) -> Tensor:
-    """Carry rows of P through the map of :func:`fit_bridge` without gradients."""
-    with torch.no_grad():
-        return bridge.push(x.to(next(bridge.parameters())), solver or Solver()).to(x)
-
-
 def _logistic_loss(
     network: TimeScore,
     times: tuple[float, ...],
@@ -298,7 +245,8 @@ def _logistic_loss(
     return torch.stack(losses).mean()
 
 
-def _check_sets(p: Tensor, q: Tensor) -> None:
+def check_sets(p: Tensor, q: Tensor) -> None:
+    """Refuse two sets of rows that cannot be compared."""
     if p.dim() != 2 or q.dim() != 2 or p.shape[1] != q.shape[1] or min(len(p), len(q)) < 10:
         raise DataError(
             f"two sets of shapes {tuple(p.shape)} and {tuple(q.shape)} cannot be compared; give "
@@ -316,7 +264,8 @@ def _common_scale(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     return center, torch.where(scale > 0, scale, torch.ones_like(scale))
 
 
-def _split(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def split_rows(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return rows to learn from and a fifth of them, at least two, held out."""
     order = torch.randperm(len(rows), generator=generator).to(rows.device)
     n_held_out = max(2, len(rows) // 5)
     return rows[order[n_held_out:]], rows[order[:n_held_out]]

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from flowcore import load
 from flowcore.block import Block
 from flowcore.chain import FlowChain
-from flowcore.distill import distill
-from flowcore.errors import DataError, ParameterError
+from flowcore.distill import FewStepMap, distill
+from flowcore.errors import DataError, ParameterError, PersistenceError
 from flowcore.fields import LinearField
 from flowcore.ode import Solver
+from flowcore.persistence import read_model, write_model
 from flowcore.preprocessing import Standardise
 from flowcore.training import Training
 from flowcore.velocity import TanhField
@@ -81,3 +83,23 @@ def test_it_offers_no_likelihood_and_refuses_what_it_cannot_do():
             distill(chain, normal(50, 2), generator(), n_steps=n_steps)
     with pytest.raises(DataError, match="width 2"):
         distill(chain, normal(50, 3), generator())
+
+
+def test_a_saved_map_gives_the_same_rows_and_a_damaged_or_foreign_one_is_refused(tmp_path):
+    chain, step, _ = turning_teacher()
+    rows, training = step.inverse(normal(100, 2)), Training(steps=5)
+    done = distill(chain, rows, generator(), n_steps=2, hidden=8, training=training)
+    done.map.save(tmp_path / "map")
+    twin = FewStepMap.load(tmp_path / "map")
+    with torch.no_grad():
+        assert torch.equal(twin(rows), done.map(rows))
+        assert (twin(rows) - step(rows)).abs().max() > 1e-3
+    write_model(tmp_path / "other", {}, {"model": "another"})
+    with pytest.raises(PersistenceError, match="no few-step map"):
+        FewStepMap.load(tmp_path / "other")
+    with pytest.raises(PersistenceError, match="fit it again"):
+        load(tmp_path / "map")
+    tensors, config = read_model(tmp_path / "map")
+    write_model(tmp_path / "map", tensors, config | {"fields": [{"kind": "spell"}]})
+    with pytest.raises(PersistenceError, match="distil it again"):
+        FewStepMap.load(tmp_path / "map")
