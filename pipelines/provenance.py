@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,11 +26,13 @@ PACKAGES = (
     "pyarrow",
     "edfio",
     "wfdb",
+    "mne",
+    "pydicom",
     "sleepecg",
 )
 """Packages whose version can change a number."""
 MODEL_MANIFEST = "manifest.json"
-NO_SIGNAL = (".hea", ".atr", ".vhdr", ".vmrk")
+NO_SIGNAL = (".hea", ".atr", ".vhdr", ".vmrk", ".json", ".tsv")
 """Files of a recording that hold no samples."""
 _BLOCK = 1 << 20
 
@@ -85,19 +87,23 @@ def input_hashes(files: Iterable[Path]) -> dict[str, str]:
 
 
 def signal_hash(recording: Recording) -> str:
-    """Return what identifies the samples of a recording: a SHA-256 over its signal files.
+    """Return what identifies the samples of a recording; see :func:`signal_hash_of`."""
+    return signal_hash_of(input_hashes(recording.files))
 
-    Names, headers and annotations of WFDB records do not enter, so that a renamed copy is the
-    same and two records without annotations are not.
 
-    Raises
-    ------
-    RecordingError
-        If a file cannot be read.
+def signal_hash_of(hashes: Mapping[str, str]) -> str:
+    """Return a SHA-256 over the hashes of a recording's signal files.
+
+    Names, headers and annotations kept in files of their own do not enter: a renamed copy is the
+    same, and two records are not the same for want of annotations.
+
+    Parameters
+    ----------
+    hashes : mapping of str to str
+        As :func:`input_hashes` returns them.
     """
-    files = [path for path in recording.files if path.suffix not in NO_SIGNAL]
-    digests = [input_hashes([path])[path.name] for path in files]
-    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+    signal = [digest for name, digest in hashes.items() if Path(name).suffix not in NO_SIGNAL]
+    return hashlib.sha256(" ".join(signal or hashes.values()).encode()).hexdigest()
 
 
 def model_files(model: str | Path) -> dict[str, str]:

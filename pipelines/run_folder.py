@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pandas as pd
@@ -26,6 +26,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import RunError
+
+if TYPE_CHECKING:
+    from pipelines.recording import Recording
 
 WINDOW_SCHEMA = pa.schema(
     [
@@ -157,9 +160,24 @@ class RunFolder:
 
     def source(self, recording_id: str) -> Path:
         """Return the path of the recording that was scored."""
+        return Path(self._input(recording_id)["path"])
+
+    def open_source(self, recording_id: str) -> Recording:
+        """Open the recording that was scored, with what its manifest declared of it."""
+        from pipelines.readers import read_recording
+        from pipelines.readers.declaration import Declaration
+
+        entry = self._input(recording_id)
+        declared = entry.get("declared")
+        return read_recording(
+            entry["path"],
+            declared=declared and Declaration(declared["sfreq"], declared["units"]),
+        )
+
+    def _input(self, recording_id: str) -> dict[str, Any]:
         for entry in self.manifest()["inputs"]:
             if entry["recording_id"] == recording_id:
-                return Path(entry["path"])
+                return dict(entry)
         raise RunError(f"recording {recording_id!r} is not in this run's run.json")
 
     def _table(self, recording_id: str, name: str) -> pd.DataFrame:

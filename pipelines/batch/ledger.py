@@ -70,7 +70,8 @@ class Ledger:
         before = self._earlier.manifest
         inputs = self._earlier.inputs
         for entry in self._entries:
-            inputs[entry.recording_id] = {**asdict(entry), "path": str(entry.path), "sha256": {}}
+            stated = {key: value for key, value in asdict(entry).items() if value is not None}
+            inputs[entry.recording_id] = {**stated, "path": str(entry.path), "sha256": {}}
         for name, status in {**self._earlier.status, **self.results}.items():
             if name in inputs:
                 inputs[name]["sha256"] = status.get("sha256", {})
@@ -105,6 +106,10 @@ def _model_facts(job: Job) -> dict[str, Any]:
             else {"sentence": promise.sentence, "caveat": promise.caveat(job.baseline)},
             "sha256": job.model_sha256,
             "files": provenance.model_files(job.model_path),
+            "fitted_on": {
+                "signal_sha256": model.sources.get("signal_sha256", []),
+                "baseline": model.sources.get("baseline"),
+            },
         },
         "seed": model.sources.get("seed"),
         "device": str(next(model.estimator.chain_.buffers()).device),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +113,13 @@ def is_unchanged(earlier: Earlier, entry: InputRecording, job: Job) -> bool:
     """Return True if the recording is done with this model and baseline, and is the same file."""
     status = earlier.status.get(entry.recording_id, {})
     folder = earlier.run.recording_folder(entry.recording_id)
+    known_input = earlier.inputs.get(entry.recording_id, {})
     same = (
         status.get("state") == "done"
         and status.get("model_sha256") == job.model_sha256
         and status.get("patient_id") == entry.patient_id
-        and earlier.inputs.get(entry.recording_id, {}).get("path") == str(entry.path)
+        and known_input.get("path") == str(entry.path)
+        and known_input.get("declared") == (entry.declared and asdict(entry.declared))
         and status.get("baseline") == (None if job.baseline is None else list(job.baseline))
         and all((folder / name).is_file() for name in _TABLES)
     )

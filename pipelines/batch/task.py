@@ -60,13 +60,12 @@ def make_scorer(job: Job) -> Callable[[InputRecording], Status]:
 
 def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
     """Score one recording and put its tables in place; whatever goes wrong is a status line."""
-    from pipelines.readers import read_recording
     from pipelines.scoring import score_recording
 
     start_s = time.monotonic()
     hashes: dict[str, str] = {}
     try:
-        recording = read_recording(entry.path)
+        recording = entry.open()
         hashes = provenance.input_hashes(recording.files)
         scored = score_recording(
             model,

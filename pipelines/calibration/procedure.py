@@ -24,7 +24,6 @@ from pipelines.inputs import InputRecording, resolve_inputs
 from pipelines.labels import Interval, abnormal_intervals
 from pipelines.model import Model
 from pipelines.model_folder import load_model
-from pipelines.readers import read_recording
 from pipelines.run_folder import RunFolder
 from pipelines.stretches import scored_s
 from pipelines.thresholds import envelope_threshold
@@ -176,7 +175,7 @@ def _limits(
         tables = [run.windows(entry.recording_id) for entry in recordings]
         known = None
         if use_annotations:
-            known = [abnormal_intervals(read_recording(entry.path)) for entry in recordings]
+            known = [abnormal_intervals(entry.open()) for entry in recordings]
         limit = patient_limit(tables, per_day, model.settings.segments.merge_s, baseline, known)
         if limit is None:
             empty.extend(Quarantined(entry.recording_id, NOTHING_SCORED) for entry in recordings)
@@ -194,7 +193,7 @@ def _check_apart(model: Model, entries: Sequence[InputRecording], risk: float) -
     seen, readable, n_fitted = set(), set(), 0
     for entry in entries:
         try:
-            digest = provenance.signal_hash(read_recording(entry.path))
+            digest = provenance.signal_hash(entry.open())
         except RarewaveError:
             continue  # scoring sets it aside, with the reason
         if digest in seen:

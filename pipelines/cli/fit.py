@@ -88,12 +88,11 @@ def _readable(
     The others are named on stderr and counted.
     """
     from pipelines.extraction import choose_channels
-    from pipelines.readers import read_recording
 
     recordings, patients, refused = [], [], []
     for entry in entries:
         try:
-            recording = read_recording(entry.path)
+            recording = entry.open()
             choose_channels(recording, kind)
         except RarewaveError as error:
             refused.append((entry.recording_id, error))

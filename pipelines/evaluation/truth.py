@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from pipelines.errors import InputError
 from pipelines.labels import Interval, abnormal_intervals, is_beat_row, read_labels_csv
-from pipelines.readers import read_recording
 from pipelines.run_folder import RunFolder
 
 
@@ -48,7 +47,7 @@ def from_annotations(run: RunFolder, recording_ids: Sequence[str]) -> dict[str, 
     """
     truths = {}
     for recording_id in recording_ids:
-        recording = read_recording(run.source(recording_id))
+        recording = run.open_source(recording_id)
         beats = [a for a in recording.annotations if a.is_beat]
         truths[recording_id] = Truth(
             events=abnormal_intervals(recording),

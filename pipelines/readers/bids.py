@@ -32,6 +32,7 @@ def with_sidecars(recording: Recording, path: Path) -> None:
     ``channels.tsv`` settles the type of the channels that it lists and marks bad ones; rows of
     ``events.tsv`` become annotations, but for those that the recording itself holds. Side files
     further up apply if their name holds no entity that the recording lacks; the nearest counts.
+    Those in the folder of the recording become part of its `files`.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def with_sidecars(recording: Recording, path: Path) -> None:
             if not {(event.description, moment + i) for i in (-1, 0, 1)} & known:
                 found.append(event)
         recording.annotations = tuple(sorted(found, key=lambda a: a.onset))
-    extra = [file for file in (channels, events) if file is not None]
+    extra = [file for file in (channels, events) if file and file.parent == path.parent]
     recording.files = tuple(dict.fromkeys((*recording.files, *extra)))
 
 
