@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipelines.evaluation.confirmed import hours_outside
 from pipelines.evaluation.ranking import limit_at_5_percent, ranking
 from pipelines.label_rules import aami_class
 
@@ -46,7 +47,10 @@ class Beats:
 
 
 def judge_beats(
-    windows: pd.DataFrame, times_s: NDArray[np.float64], symbols: Sequence[str]
+    windows: pd.DataFrame,
+    times_s: NDArray[np.float64],
+    symbols: Sequence[str],
+    left_out: tuple[float, float] | None = None,
 ) -> Beats:
     """Match labelled beats to windows, one to one, nearest first, within 150 ms.
 
@@ -58,6 +62,8 @@ def judge_beats(
         Sorted; nothing before the first or after the last of them is judged.
     symbols : sequence of str
         WFDB symbols.
+    left_out : tuple of float, optional
+        Stretch without any of the beats and windows, whose time does not count.
     """
     first, last = times_s[0] - TOLERANCE_S, times_s[-1] + TOLERANCE_S
     inside = windows[windows["center_s"].between(first, last)]
@@ -82,7 +88,7 @@ def judge_beats(
         score=of_window("score", np.nan).astype(float),
         extra=np.array([alone.sum()]),
         extra_flagged=np.array([inside["flagged"].to_numpy(bool)[alone].sum()]),
-        hours=np.array([(times_s[-1] - times_s[0]) / 3600]),
+        hours=np.array([hours_outside(times_s[0], times_s[-1], left_out)]),
     )
 
 

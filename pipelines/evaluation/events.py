@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from pipelines.evaluation.ranking import ranking
 from pipelines.labels import Interval
+from pipelines.stretches import of_events, of_table, overlapping, scored_s
 
 SZCORE = {"tolerance_before_s": 30.0, "tolerance_after_s": 60.0, "merge_s": 90.0, "split_s": 300.0}
 """The rules of SzCORE (Dan et al. 2024), as in the package timescoring."""
-_MOMENT_S = 1e-6
-Stretches = NDArray[np.float64]
-"""Start and stop of each, seconds: shape (n, 2)."""
 COUNTS = ("n_events", "n_found", "n_events_not_scored", "n_segments", "n_false")
 
 
@@ -32,7 +30,7 @@ class Judged:
     n_not_scorable : int
         Windows without a score, left out.
     hours : float
-        Scored time: the union of the scored windows.
+        Scored time: the union of the scored windows, and the pauses between heartbeats.
     counts : dict of str to int
         Events, those that overlap a flagged segment, those without a scored window, flagged
         segments, and those that overlap no event.
@@ -64,23 +62,20 @@ def judge_events(
         Length of the recording.
     """
     scored = windows[windows["scorable"]]
-    of_events, of_windows, of_segments = (
-        _of_events(events),
-        _of_table(scored),
-        _of_table(segments),
-    )
+    known, of_windows, found = of_events(events), of_table(scored), of_table(segments)
+    scores, positive = scored["score"].to_numpy(float), overlapping(of_windows, known)
     return Judged(
-        scores=scored["score"].to_numpy(float),
-        positive=overlapping(of_windows, of_events),
+        scores=scores,
+        positive=positive,
         flagged=scored["flagged"].to_numpy(bool),
         n_not_scorable=len(windows) - len(scored),
-        hours=covered_s(scored) / 3600,
+        hours=scored_s(windows) / 3600,
         counts={
             "n_events": len(events),
-            "n_found": int(overlapping(of_events, of_segments).sum()),
-            "n_events_not_scored": int((~overlapping(of_events, of_windows)).sum()),
+            "n_found": int(overlapping(known, found).sum()),
+            "n_events_not_scored": int((~overlapping(known, of_windows)).sum()),
             "n_segments": len(segments),
-            "n_false": int((~overlapping(of_segments, of_events)).sum()),
+            "n_false": int((~overlapping(found, known)).sum()),
         },
         szcore=szcore_counts(segments, events, duration_s),
     )
@@ -145,44 +140,6 @@ def szcore_counts(
     }
 
 
-def covered_s(windows: pd.DataFrame) -> float:
-    """Return the length of the union of windows sorted by start, in seconds."""
-    if windows.empty:
-        return 0.0
-    start, stop = windows["start_s"].to_numpy(float), windows["stop_s"].to_numpy(float)
-    reached = np.maximum.accumulate(np.append(-np.inf, stop[:-1]))
-    return float(np.maximum(stop - np.maximum(start, reached), 0).sum())
-
-
-def overlapping(one: Stretches, other: Stretches) -> NDArray[np.bool_]:
-    """Return which stretches of `one` share time with any of `other`.
-
-    Examples
-    --------
-    >>> a, b = np.array([[0.0, 2.0], [2.0, 4.0]]), np.array([[1.0, 2.0]])
-    >>> overlapping(a, b).tolist()
-    [True, False]
-    """
-    if not len(other):
-        return np.zeros(len(one), dtype=bool)
-    ordered = other[np.argsort(other[:, 0], kind="stable")]
-    latest_stop = np.append(-np.inf, np.maximum.accumulate(ordered[:, 1]))
-    n_begun = np.searchsorted(ordered[:, 0], one[:, 1], side="left")
-    shared: NDArray[np.bool_] = latest_stop[n_begun] > one[:, 0]
-    return shared
-
-
-def _of_table(table: pd.DataFrame) -> Stretches:
-    return table[["start_s", "stop_s"]].to_numpy(float)
-
-
-def _of_events(events: Sequence[Interval]) -> Stretches:
-    """Return events as stretches; a moment is made just long enough to share time."""
-    times = np.array([(e.onset_s, e.offset_s) for e in events], dtype=float).reshape(-1, 2)
-    moment = times[:, 0] == times[:, 1]
-    return times + np.outer(moment, (-_MOMENT_S, _MOMENT_S))
-
-
 def _united(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return sorted stretches with overlapping ones joined; a moment lasts a tenth of a second."""
     united: list[tuple[float, float]] = []
@@ -194,13 +151,19 @@ def _united(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float
     return united
 
 
+def rates(n_false: int, hours: float) -> dict[str, float | None]:
+    """Return ``false_per_hour`` and ``false_per_day``, None without scored time."""
+    return {
+        "false_per_hour": n_false / hours if hours else None,
+        "false_per_day": 24 * n_false / hours if hours else None,
+    }
+
+
 def _rates(counts: dict[str, int], hours: float) -> dict[str, Any]:
-    false = counts["n_false"]
     return {
         "sensitivity": _share(counts["n_found"], counts["n_events"]),
         "undefined": None if counts["n_events"] else "no event",
-        "false_per_hour": false / hours if hours else None,
-        "false_per_day": 24 * false / hours if hours else None,
+        **rates(counts["n_false"], hours),
     }
 
 

@@ -12,7 +12,13 @@ def format_evaluation(result: Mapping[str, Any]) -> str:
     """Return the readable form of what :func:`pipelines.evaluate_run` returns."""
     rows = [*result["recordings"], {"recording_id": "pooled", **result["pooled"]}]
     tables = _beat_tables(rows) if result["method"] == "beats" else _event_tables(rows)
-    parts = [_title(result), *tables, _intervals(result["bootstrap"]), _left_out(result)]
+    parts = [
+        _title(result),
+        *tables,
+        _mean(result["mean_over_recordings"]),
+        _intervals(result["bootstrap"]),
+        _left_out(result),
+    ]
     return "\n\n".join(part for part in (*parts, result["notice"]) if part)
 
 
@@ -25,7 +31,18 @@ def _title(result: Mapping[str, Any]) -> str:
 
 def _beat_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ranks = [("recording", "N", "S", "V", "F", "Q", "missed", "AUROC", "AP", "random", "at 5 %")]
-    found = [("recording", "S found", "V found", "F found", "random", "false N", "a labelled hour")]
+    found = [
+        (
+            "recording",
+            "S found",
+            "V found",
+            "F found",
+            "random",
+            "false N",
+            "an hour",
+            "false events a day",
+        )
+    ]
     for row in rows:
         counts = row["n_beats"]
         missed = row["n_unmatched"] + row["n_not_scorable"]
@@ -45,13 +62,14 @@ def _beat_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 _number(row["sensitivity_random"]),
                 _number(row["false_positive_share"]),
                 _number(row["false_positives_per_hour"]),
+                _number(row["events"]["false_per_day"], 1),
             )
         )
     return [
         "Beats: abnormal (S, V, F) against N; missed: no window within 150 ms, or no score\n"
         + _table(ranks),
-        "At the threshold: found of each class, what a random flag would find, N flagged\n"
-        + _table(found),
+        "At the threshold: found of each class, what a random flag would find, N flagged, segments\n"
+        "without an abnormal beat\n" + _table(found),
     ]
 
 
@@ -102,9 +120,31 @@ def _intervals(facts: Mapping[str, Any]) -> str:
     return "\n".join([f"95 % intervals over {facts['n_patients']} patients (bootstrap)", *lines])
 
 
+def _mean(mean: Mapping[str, Any]) -> str:
+    n = mean["n_recordings"] - mean["n_undefined"]
+    return (
+        f"Mean over {n} of {mean['n_recordings']} recordings ({mean['n_undefined']} hold only one "
+        f"class): AUROC {_number(mean['auroc'])}, AP {_number(mean['average_precision'])}, "
+        f"VUS-PR {_number(mean['vus_pr'])} (random {_number(mean['vus_pr_random'])})"
+    )
+
+
 def _left_out(result: Mapping[str, Any]) -> str:
     left = result["left_out"]
-    lines = [
+    fitted, baseline = result["fitted_on"], result["baseline_left_out"]
+    lines = []
+    if baseline:
+        lines.append(
+            f"Not judged: the baseline, seconds {baseline[0]:g} to {baseline[1]:g} of each"
+        )
+    if fitted["recordings"]:
+        part = fitted["part"]
+        what = f"seconds {part[0]:g} to {part[1]:g} of" if part else "the whole of"
+        lines.append(
+            f"The model was fitted on {what} {', '.join(fitted['recordings'])}: "
+            "figures there say nothing about new data"
+        )
+    lines += [
         f"Left out, {why}: {', '.join(left[key])}"
         for key, why in (("without_labels", "no labels"), ("not_scored", "not scored"))
         if left[key]

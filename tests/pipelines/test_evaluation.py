@@ -12,10 +12,11 @@ from pipelines.cli import main
 from pipelines.errors import InputError
 from pipelines.evaluation import evaluate_run
 from pipelines.evaluation.beats import join, judge_beats, match, summarise_beats
-from pipelines.evaluation.events import covered_s, judge_events, overlapping, summarise_events
+from pipelines.evaluation.events import judge_events, summarise_events
 from pipelines.evaluation.ranking import WeightedRanking, bootstrap, ranking
 from pipelines.evaluation.truth import from_table
 from pipelines.labels import Interval
+from pipelines.provenance import signal_hash_of
 from pipelines.run_folder import (
     SEGMENT_SCHEMA,
     WINDOW_SCHEMA,
@@ -23,6 +24,7 @@ from pipelines.run_folder import (
     write_json,
     write_parquet,
 )
+from pipelines.stretches import covered_s, overlapping
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 
@@ -72,7 +74,9 @@ def segments_at(*stretches, recording_id="r"):
     return pd.DataFrame(rows, columns=SEGMENT_SCHEMA.names)
 
 
-def write_run(folder, kind, tables, sources=None, quarantined=(), patients=None):
+def write_run(
+    folder, kind, tables, sources=None, quarantined=(), patients=None, baseline=None, fitted=()
+):
     """Write the run that scoring would have left."""
     run = RunFolder(folder)
     for name, (windows, segments, duration_s) in tables.items():
@@ -93,6 +97,7 @@ def write_run(folder, kind, tables, sources=None, quarantined=(), patients=None)
                 "state": "done",
                 "reason": None,
                 "duration_s": duration_s,
+                "sha256": {f"{name}.edf": f"hash of {name}"},
             }
         )
     for name in quarantined:
@@ -101,7 +106,13 @@ def write_run(folder, kind, tables, sources=None, quarantined=(), patients=None)
         {"recording_id": name, "patient_id": name, "path": str((sources or {}).get(name, "/no"))}
         for name in (*tables, *quarantined)
     ]
-    write_json(run.manifest_path, {"inputs": inputs, "model": {"kind": kind, "threshold": 5.0}})
+    digests = [signal_hash_of({"renamed.edf": f"hash of {name}"}) for name in fitted]
+    model = {
+        "kind": kind,
+        "threshold": 5.0,
+        "fitted_on": {"signal_sha256": digests, "baseline": [0, 10] if fitted else None},
+    }
+    write_json(run.manifest_path, {"inputs": inputs, "model": model, "baseline": baseline})
     return folder
 
 
@@ -402,3 +413,91 @@ def test_usual_stretches_of_a_table_are_no_events(tmp_path):
     truth = from_table(table, {"r": 10.0}, ["r"])["r"]
     assert not truth.symbols
     assert [event.label for event in truth.events] == ["seizure"]
+
+
+def test_false_events_of_an_ecg_count_all_the_time_that_was_watched(tmp_path):
+    """Windows of 0.64 s at one beat a second cover only 64 % of an hour."""
+    centers = np.arange(0.5, 3600)
+    flagged = np.isin(np.arange(3600), [100, 200, 300])
+    table = windows_at(centers - 0.24, centers + 0.4, flagged * 9, flagged, center_s=centers)
+    segments = segments_at((100.26, 100.9), (200.26, 200.9), (300.26, 300.9))
+    csv = tmp_path / "beats.csv"
+    rows = [f"r,{c},{c},{'V' if i == 100 else 'N'}" for i, c in enumerate(centers)]
+    csv.write_text("recording_id,onset_s,offset_s,label\n" + "\n".join(rows), "utf-8")
+    run = write_run(tmp_path / "run", "ecg", {"r": (table, segments, 3600.0)})
+    result = evaluate_run(run, csv)
+    events = result["pooled"]["events"]
+    assert (events["n_segments"], events["n_false"]) == (3, 2)
+    assert events["scored_hours"] == pytest.approx(1.0, rel=1e-3)
+    assert events["false_per_day"] == pytest.approx(48, rel=1e-3)
+    csv.write_text("recording_id,onset_s,offset_s,label\nr,100,101,arrhythmia\n", "utf-8")
+    by_interval = evaluate_run(run, csv)
+    assert by_interval["method"] == "intervals"
+    assert by_interval["pooled"]["events"]["false_per_day"] == pytest.approx(48, rel=1e-3)
+
+
+def test_the_confirmed_baseline_is_not_judged(tmp_path, capsys):
+    start = np.arange(0.0, 100)
+    flagged = np.isin(start, [5, 9, 10, 50, 51, 80])
+    table = windows_at(start, start + 1, flagged + 0.01 * start, flagged, recording_id="a")
+    segments = segments_at((5, 6), (9, 11), (50, 52), (80, 81), recording_id="a")
+    csv = tmp_path / "labels.csv"
+    csv.write_text(
+        "recording_id,onset_s,offset_s,label\na,2,3,sz\na,8,12,sz\na,50,60,sz\n", "utf-8"
+    )
+    tables = {"a": (table, segments, 100.0)}
+    whole = evaluate_run(write_run(tmp_path / "whole", "eeg", tables), csv)
+    assert whole["pooled"]["events"]["n_events"] == 3
+    assert whole["pooled"]["events"]["n_false"] == 2
+    run = write_run(tmp_path / "run", "eeg", tables, baseline=[0, 10], fitted=["a"])
+    result = evaluate_run(run, csv)
+    events = result["pooled"]["events"]
+    assert (events["n_events"], events["n_found"]) == (2, 2)
+    assert (events["n_segments"], events["n_false"]) == (3, 1)
+    assert result["pooled"]["scored_hours"] == pytest.approx(90 / 3600)
+    assert result["pooled"]["windows"]["n_positive"] == 2 + 10
+    assert result["baseline_left_out"] == [0, 10]
+    assert result["fitted_on"] == {"recordings": ["a"], "part": [0, 10]}
+    assert main(["evaluate", str(run), "--labels", str(csv)]) == 0
+    shown = capsys.readouterr().out
+    assert "Not judged: the baseline, seconds 0 to 10" in shown
+    assert "The model was fitted on seconds 0 to 10 of a" in shown
+
+
+def test_beats_of_the_baseline_are_not_judged(tmp_path):
+    centers = np.arange(0.5, 100)
+    table = windows_at(
+        centers - 0.2, centers + 0.4, centers, centers > 90, center_s=centers, recording_id="r"
+    )
+    csv = tmp_path / "beats.csv"
+    rows = [f"r,{c},{c},{'V' if c in (1.5, 99.5) else 'N'}" for c in centers]
+    csv.write_text("recording_id,onset_s,offset_s,label\n" + "\n".join(rows), "utf-8")
+    run = write_run(tmp_path / "run", "ecg", {"r": (table, segments_at(), 100.0)}, baseline=[0, 30])
+    pooled = evaluate_run(run, csv)["pooled"]
+    assert pooled["n_beats"] == {"N": 69, "S": 0, "V": 1, "F": 0, "Q": 0}
+    assert pooled["n_windows_without_beat"] == 0
+    assert pooled["labelled_hours"] == pytest.approx(69 / 3600)
+
+
+def test_recordings_without_an_event_are_counted_in_the_mean(tmp_path):
+    start = np.arange(0.0, 100)
+    csv = tmp_path / "labels.csv"
+    csv.write_text("recording_id,onset_s,offset_s,label\na,20,30,sz\nb,50,60,sz\n", "utf-8")
+    tables = {
+        name: (
+            windows_at(start, start + 1, (start >= at) & (start < at + 10), start < 0),
+            segments_at(),
+            100.0,
+        )
+        for name, at in (("a", 20), ("b", 20), ("c", 50))
+    }
+    result = evaluate_run(write_run(tmp_path / "run", "eeg", tables), csv)
+    mean = result["mean_over_recordings"]
+    assert (mean["n_recordings"], mean["n_undefined"]) == (3, 1)
+    by_name = {r["recording_id"]: r["windows"] for r in result["recordings"]}
+    assert by_name["c"]["vus_pr"] is None
+    assert by_name["a"]["vus_pr"] > 0.8 > by_name["b"]["vus_pr"]
+    assert mean["vus_pr"] == pytest.approx((by_name["a"]["vus_pr"] + by_name["b"]["vus_pr"]) / 2)
+    low, high = result["bootstrap"]["intervals"]["mean_vus_pr"]
+    assert low == pytest.approx(by_name["b"]["vus_pr"])
+    assert high == pytest.approx(by_name["a"]["vus_pr"])
