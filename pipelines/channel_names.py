@@ -27,14 +27,21 @@ _ELECTRODES: dict[str, str] = {
     name.upper(): name for name in re.findall(r"\S+", _TEN_TEN)
 } | _OLD_NAMES
 
-_COMMON_REFERENCES = {"REF", "LE", "AVG", "AV", "AR", "CAR", "A1A2", "A1+A2", "M1M2", "M1+M2"}
+_COMMON_REFERENCES = (
+    {"REF", "LE", "CLE", "LER", "AVG", "AV", "AR", "CAR"}  # linked ears, averages
+    | {"AA", "A1A2", "A1+A2", "M1M2", "M1+M2"}
+)
 """References shared by all channels: they say how the montage was made, not what a channel is."""
 
 _LEAD_NAMES = """
     I II III aVR aVL aVF V1 V2 V3 V4 V5 V6 V7 V8 V9 V3R V4R V5R V6R
     MLI MLII MLIII ML5 MV1 MV2 MV5 MCL1 MCL5 MCL6 CM1 CM2 CM4 CM5 CC5 CS12 CB5 NASA
 """
-_LEADS = {name.upper(): name for name in re.findall(r"\S+", _LEAD_NAMES)}
+_LEADS = {name.upper(): name for name in re.findall(r"\S+", _LEAD_NAMES)} | {
+    "DI": "I",
+    "DII": "II",
+    "DIII": "III",
+}
 
 _PREFIXES: tuple[tuple[ChannelKind, str], ...] = (
     ("eeg", r"EEG"),
@@ -50,6 +57,7 @@ _KIND_WORD = re.compile(
     re.IGNORECASE,
 )
 _OTHER_EOG = re.compile(r"(?:LOC|ROC|[EP]OG[LR]|HEOG|VEOG|LEOG|REOG)(?:$|[^A-Z])", re.IGNORECASE)
+_OTHER_ECG = re.compile(r"(?:ECG|EKG)[LR]", re.IGNORECASE)
 _OTHER_EMG = re.compile(r"(?:CHIN|LEG|LAT|RAT|TIB|MASSETER)(?:$|[^A-Z])", re.IGNORECASE)
 
 
@@ -85,7 +93,7 @@ def identify(label: str) -> tuple[str, ChannelKind]:
         lead = _lead(bare)
         if lead is not None:
             return lead, "ecg"
-    if kind == "ecg":
+    if kind == "ecg" and _KIND_WORD.search(bare) is None:
         return f"ECG {bare}".strip(), "ecg"
     return text or "unnamed", kind or _kind_of_unprefixed(text)
 
@@ -129,6 +137,9 @@ def _kind_word(text: str) -> tuple[ChannelKind | None, str]:
 
 def _derivation(text: str) -> str | None:
     """Return ``"Fp1"`` or ``"Fp1-M2"`` in usual spelling, or None if `text` is neither."""
+    text = text.rstrip(".")  # BCI2000 fills labels up with dots
+    if "-" not in text:
+        text = text.replace("_", "-")
     active, _, reference = (part.strip().upper() for part in text.partition("-"))
     if active not in _ELECTRODES:
         return None
@@ -141,7 +152,7 @@ def _derivation(text: str) -> str | None:
 
 def _lead(text: str) -> str | None:
     """Return the ECG lead that `text` names, or None."""
-    lead: str | None = _LEADS.get(re.sub(r"^LEAD\s+", "", text.upper()))
+    lead: str | None = _LEADS.get(re.sub(r"^LEAD[\s_-]+", "", text.upper()))
     return lead
 
 
@@ -151,4 +162,6 @@ def _kind_of_unprefixed(text: str) -> ChannelKind:
         return "eog"
     if _OTHER_EMG.match(text):
         return "emg"
+    if _OTHER_ECG.fullmatch(text):
+        return "ecg"
     return "misc"

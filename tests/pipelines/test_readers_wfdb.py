@@ -292,3 +292,16 @@ def test_any_corruption_is_read_or_refused_but_never_crashes(tmp_path, data):
     for piece in recording.pieces:
         for channel in recording.channels:
             assert recording.read([channel.name], piece).shape[1] == piece.n_samples(channel.sfreq)
+
+
+@pytest.mark.parametrize("fmt", ["516", "524"])
+def test_compressed_signals_are_read_from_the_middle(tmp_path, fmt):
+    digital = np.random.default_rng(0).integers(-500, 500, (9000, 2))
+    fields = {"adc_gain": [200.0, 200.0], "baseline": [0, 0], "write_dir": str(tmp_path)}
+    names = {"sig_name": ["MLII", "V1"], "units": ["mV", "mV"]}
+    wfdb.wrsamp("c", fs=250, d_signal=digital, fmt=[fmt, fmt], **names, **fields)
+    recording = read_recording(tmp_path / "c.hea")
+    (piece,) = recording.pieces
+    for a, b in ((0, 9000), (4090, 4100), (8999, 9000)):
+        read = recording.read(["V1", "MLII"], piece, a, b)
+        np.testing.assert_allclose(read, digital[a:b, ::-1].T / 200e3)
