@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.batch import RunSummary, score_run
+    from pipelines.calibration.procedure import calibrate_model
     from pipelines.config import Settings
     from pipelines.errors import RarewaveError
     from pipelines.evaluation import evaluate_run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pipelines.run_folder import RunFolder
     from pipelines.scoring import Scored, score_recording
     from pipelines.store import ReviewStore
+    from pipelines.thresholds import envelope_threshold, resegment
 
 _HOMES = {
     "EXPORT_FORMATS": "exports",
@@ -32,11 +34,14 @@ _HOMES = {
     "RunSummary": "batch",
     "Scored": "scoring",
     "Settings": "config",
+    "calibrate_model": "calibration.procedure",
+    "envelope_threshold": "thresholds",
     "evaluate_run": "evaluation",
     "export_run": "exports",
     "fit_model": "model",
     "load_model": "model_folder",
     "read_recording": "readers",
+    "resegment": "thresholds",
     "save_model": "model_folder",
     "score_recording": "scoring",
     "score_run": "batch",
@@ -52,11 +57,14 @@ __all__ = [
     "RunSummary",
     "Scored",
     "Settings",
+    "calibrate_model",
+    "envelope_threshold",
     "evaluate_run",
     "export_run",
     "fit_model",
     "load_model",
     "read_recording",
+    "resegment",
     "save_model",
     "score_recording",
     "score_run",

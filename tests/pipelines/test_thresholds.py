@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pipelines
 from pipelines.errors import ConfigError
 from pipelines.labels import Interval
 from pipelines.scoring import merge
@@ -122,3 +123,22 @@ def test_time_between_beats_is_scored_and_time_at_bad_ones_is_not():
 def test_overlapping_windows_are_counted_once_however_they_are_bridged():
     eeg = table([0.0, 1.0, 2.0, 4.0], [2, 2, 2, 2], [1] * 4, scorable=[1, 1, 0, 1])
     assert scored_s(eeg) == pytest.approx(3 + 2)
+
+
+def test_at_the_models_own_threshold_the_segments_are_those_of_the_run(
+    tiny_model, write_eeg, tmp_path
+):
+    source = write_eeg(tmp_path / "r.edf", 120, seed=5, event=60)
+    pipelines.score_run(tiny_model, [source], tmp_path / "run", device="cpu")
+    run = pipelines.RunFolder.open(tmp_path / "run")
+    model = pipelines.load_model(tiny_model, "cpu")
+    stored, windows = run.segments("r"), run.windows("r")
+    assert len(stored)
+    again = pipelines.resegment(windows, model.threshold, model.settings.segments.merge_s)
+    pd.testing.assert_frame_equal(
+        again.assign(top_features=again["top_features"].map(list)),
+        stored.assign(top_features=stored["top_features"].map(list)),
+    )
+    higher = pipelines.resegment(windows, float(windows["score"].max()), 2.0)
+    assert higher.empty
+    assert list(higher) == list(stored)
