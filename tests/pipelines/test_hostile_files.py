@@ -194,3 +194,69 @@ def test_fit_replaces_a_model_only_when_told(tmp_path, write_eeg, tiny_settings,
     assert other.returncode == 1
     assert "is no model folder" in complaints(other)[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good.edf", "model", "notes"]
+
+
+def brainvision(folder, data):
+    """Write a header that names `data` as its signal."""
+    (folder / "real.eeg").write_bytes(bytes(4000))
+    if not (folder / "link.eeg").is_symlink():
+        (folder / "link.eeg").symlink_to("/etc/passwd")
+    text = "Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nDataFormat=BINARY\n"
+    text += f"DataOrientation=MULTIPLEXED\nNumberOfChannels=1\nSamplingInterval=4000\n{data}\n"
+    text += "[Binary Infos]\nBinaryFormat=INT_16\n[Channel Infos]\nCh1=Fp1,,0.1,uV\n"
+    return text + "[Comment]\nJane Doe\n"
+
+
+def other_formats(folder):
+    """Write one hostile file a way of being hostile; return what must be said of each."""
+    due = {}
+
+    def put(name, content, message):
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        due[name.partition(".")[0]] = message
+
+    for name, data, message in (
+        ("up", "DataFile=../secret.eeg", "outside its own folder"),
+        ("root", "DataFile=/etc/passwd", "outside its own folder"),
+        ("link", "DataFile=link.eeg", "is a link"),
+        ("gone", "DataFile=gone.eeg", "which is not there"),
+        ("wide", "DataFile=real.eeg\nNumberOfChannels=999999999", "is no valid BrainVision"),
+        ("long", "DataFile=real.eeg\nDataPoints=9000000000000", "truncated"),
+    ):
+        put(f"{name}.vhdr", brainvision(folder, data), message)
+    header = bytearray(522)
+    header[:8] = b"ISHNE1.0"
+    header[14:18] = (2**31 - 1).to_bytes(4, "little")
+    put("huge_ishne.ecg", bytes(header), "cannot be true")
+    put("short_ishne.ecg", bytes(header[:100]), "ends within its header")
+    elements = b"\x02\x00\x02\x00UI\x1e\x001.2.840.10008.5.1.4.1.1.9.1.3\0"
+    elements += b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
+    meta = b"DICM\x02\x00\x00\x00UL\x04\x00" + len(elements).to_bytes(4, "little") + elements
+    waveform = b"\x00\x54\x00\x01SQ\0\0\xff\xff\xff\x7f"
+    put("huge_dicom.dcm", bytes(128) + meta + waveform, "truncated or damaged")
+    put("letter_fif.fif", "Dear colleague, Jane Doe" * 20, "not a FIF file")
+    put("letter_set.set", "Dear colleague, Jane Doe" * 20, "no EEGLAB file")
+    (folder / "words.json").write_text("{}")
+    put("words.csv", "time_s,Fp1 [mV]\n0,1\n1,Jane\n2,3\nJane,4\n", "hold text")
+    (folder / "huge_parquet.json").write_text("{}")
+    footer = (2**31 - 1).to_bytes(4, "little") + b"PAR1"
+    put("huge_parquet.parquet", b"PAR1" + bytes(20) + footer, "no readable Parquet")
+    (folder / "deep.json").write_text("[" * 100_000)
+    put("deep.csv", "Fp1\n1\n", "not valid JSON")
+    return due
+
+
+def test_hostile_files_of_other_formats_are_one_line_each(tmp_path, write_eeg, tiny_model):
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    due = other_formats(ward)
+    (tmp_path / "secret.eeg").write_bytes(b"secret" * 1000)
+    write_eeg(ward / "good.edf", 60, seed=3)
+    done = rarewave("score", tiny_model, ward, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    found = dict(line.split("quarantined ")[1].split(": ", 1) for line in complaints(done))
+    assert found.keys() == due.keys()
+    for name, message in due.items():
+        assert message in found[name]
+        assert "this is a bug" not in found[name]
+    assert [path.name for path in (tmp_path / "run/recordings").iterdir()] == ["good"]
