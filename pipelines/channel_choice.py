@@ -9,6 +9,8 @@ from pipelines.plan import Kind
 from pipelines.recording import Channel, Recording
 
 MOST_LEADS = 2
+SHORTEST_S = 10.0
+LOWEST_SFREQ = 100.0
 LEAST_SHARE = 0.5
 """Share of a model's EEG channels that a recording must have: then those in common are used."""
 _LIMB = ("II", "MLII", "I", "MLI", "aVF", "III", "MLIII", "aVL", "aVR")
@@ -37,21 +39,40 @@ def choose_channels(
     Raises
     ------
     SignalError
-        If the recording has no such channels.
+        If the recording has no such channels, is too short, or one of them is too slow.
     """
     channels = recording.of_kind(kind)
+    name = recording.path.name
     if not channels:
+        raise SignalError(f"{name} has no {kind.upper()} channel; see 'rarewave info'")
+    chosen = _leads(recording, channels, wanted) if kind == "ecg" else channels
+    if kind == "eeg" and wanted:
+        chosen = _common(recording, channels, wanted)
+    lowest = min(channel.sfreq for channel in chosen)
+    if lowest < LOWEST_SFREQ:
         raise SignalError(
-            f"{recording.path.name} has no {kind.upper()} channel; see 'rarewave info'"
+            f"{name} is sampled at {lowest:g} Hz; at least {LOWEST_SFREQ:g} is needed"
         )
-    if kind == "ecg":
-        names = [channel.name for channel in channels]
-        chosen = _leads_like(names, wanted) if wanted else _usual_leads(names)
-        if chosen is None:
-            raise SignalError(_no_lead(recording, names, wanted))
-        return tuple(channels[k] for k in chosen)
-    if not wanted:
-        return channels
+    if recording.duration_s < SHORTEST_S:
+        raise SignalError(
+            f"{name} lasts {recording.duration_s:.1f} s; at least {SHORTEST_S:g} s are needed"
+        )
+    return chosen
+
+
+def _leads(
+    recording: Recording, channels: Sequence[Channel], wanted: Sequence[str]
+) -> tuple[Channel, ...]:
+    names = [channel.name for channel in channels]
+    chosen = _leads_like(names, wanted) if wanted else _usual_leads(names)
+    if chosen is None:
+        raise SignalError(_no_lead(recording, names, wanted))
+    return tuple(channels[k] for k in chosen)
+
+
+def _common(
+    recording: Recording, channels: Sequence[Channel], wanted: Sequence[str]
+) -> tuple[Channel, ...]:
     common = tuple(channel for channel in channels if channel.name in wanted)
     if len(common) < LEAST_SHARE * len(wanted):
         missing = [name for name in wanted if name not in {c.name for c in common}]

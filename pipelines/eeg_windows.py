@@ -1,33 +1,62 @@
-"""EEG windows: stretches of two seconds that overlap by half."""
+"""EEG windows: stretches of two seconds that overlap by half, unless the settings say otherwise."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipelines.config import EegSettings
 from pipelines.features.eeg import channel_features, spatial_features
+from pipelines.montage import Montage, montage
 from pipelines.preprocessing import Chunk, band_pass
 from pipelines.quality import faults, reasons
-from pipelines.windows import Windows, cut
+from pipelines.windows import Windows, concatenate, cut
 
-WINDOW_S, HOP_S = 2.0, 1.0
 _FLAT_V = 1e-6
 _BAND_HZ = (0.5, 45.0)
+_BATCH_SAMPLES = 1 << 19
+"""Samples of all channels measured at once: they stay in the processor's cache."""
 
 
-def stretches(chunk: Chunk, names: tuple[str, ...], sfreq: float) -> Windows | None:
-    """Cut a chunk into stretches and measure each; None if it holds none that begins in its core."""
-    length, hop = round(WINDOW_S * sfreq), round(HOP_S * sfreq)
+def stretches(
+    chunk: Chunk, names: tuple[str, ...], sfreq: float, settings: EegSettings
+) -> Windows | None:
+    """Cut a chunk into stretches and measure each; None if it holds none that begins in its core.
+
+    Raises
+    ------
+    SignalError
+        If the reference of the settings needs channels that are not among `names`.
+    """
+    derived = montage(names, settings.reference)
+    length, hop = round(settings.window_s * sfreq), round(settings.hop_s * sfreq)
     last = min(chunk.core[1], chunk.start + chunk.data.shape[1] - length + 1)
     first = -(-chunk.core[0] // hop) * hop
     starts = np.arange(first, last, hop)
     if not len(starts):
         return None
-    signal = chunk.data
-    if len(names) > 2:
-        signal = signal - np.nan_to_num(signal).mean(axis=0)
+    filtered = band_pass(derived.apply(chunk.data), sfreq, *_BAND_HZ)
+    at_once = max(1, _BATCH_SAMPLES // (length * len(names)))
+    return concatenate(
+        [
+            _measure(chunk, filtered, derived, starts[k : k + at_once], length, sfreq)
+            for k in range(0, len(starts), at_once)
+        ]
+    )
+
+
+def _measure(
+    chunk: Chunk,
+    filtered: NDArray[np.float64],
+    derived: Montage,
+    starts: NDArray[np.int64],
+    length: int,
+    sfreq: float,
+) -> Windows:
+    """Measure some stretches; a faulty channel is left out of its stretch."""
     raw = cut(chunk.data, starts - chunk.start, length)
-    signals = cut(band_pass(signal, sfreq, *_BAND_HZ), starts - chunk.start, length)
-    found = faults(raw, _FLAT_V)
+    signals = cut(filtered, starts - chunk.start, length)
+    found = {name: derived.touched(where) for name, where in faults(raw, _FLAT_V).items()}
     signals[np.logical_or.reduce(list(found.values()))] = np.nan
     start_s = chunk.piece.start_s + starts / sfreq
     return Windows(
@@ -35,7 +64,7 @@ def stretches(chunk: Chunk, names: tuple[str, ...], sfreq: float) -> Windows | N
         stop_s=start_s + length / sfreq,
         center_s=start_s + length / sfreq / 2,
         channel_values=channel_features(signals, sfreq).astype(np.float32),
-        common_values=spatial_features(signals, names),
+        common_values=spatial_features(signals, derived.names),
         reason=reasons(found, 0.25),
-        channels=names,
+        channels=derived.names,
     )

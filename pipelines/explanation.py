@@ -52,11 +52,9 @@ def _leads(channels: Sequence[str], gains: Gains, names: Sequence[str]) -> list[
 def _electrodes(
     windows: Windows, chosen: NDArray[np.bool_], gains: Gains, names: Sequence[str]
 ) -> list[str | None]:
-    values = windows.channel_values.astype(np.float64)
-    usual = values[windows.scorable]
-    center = np.nanmedian(usual, axis=0)
-    spread = np.nanmedian(np.abs(usual - center), axis=0)
-    deviation = np.abs(values[chosen] - center) / np.maximum(1.4826 * spread, 1e-6)
+    center, spread = _usual_values(windows)
+    values = windows.channel_values[chosen].astype(np.float64)
+    deviation = np.abs(values - center) / np.maximum(1.4826 * spread, 1e-6)
     weights = np.stack(
         [
             sum(
@@ -70,3 +68,17 @@ def _electrodes(
     blame = np.nan_to_num(np.einsum("wcf,wf->wc", np.nan_to_num(deviation), weights))
     best = blame.argmax(axis=1)
     return [windows.channels[k] if row[k] > 0 else None for row, k in zip(blame, best, strict=True)]
+
+
+def _usual_values(windows: Windows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return median and median deviation of each channel's features over the scorable windows.
+
+    Shape (n_channels, n_features) each; taken feature by feature, which takes less memory.
+    """
+    usual = np.flatnonzero(windows.scorable)
+    center, spread = (np.empty(windows.channel_values.shape[1:]) for _ in range(2))
+    for k in range(windows.channel_values.shape[2]):
+        values = windows.channel_values[usual, :, k].astype(np.float64)
+        center[:, k] = np.nanmedian(values, axis=0)
+        spread[:, k] = np.nanmedian(np.abs(values - center[:, k]), axis=0)
+    return center, spread

@@ -1,66 +1,66 @@
-"""From a recording to its windows: heartbeats of an ECG, stretches of two seconds of an EEG."""
+"""From a recording to its windows: heartbeats of an ECG, stretches of some seconds of an EEG."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.channel_choice import choose_channels as choose_channels
 from pipelines.ecg_windows import beats, with_rhythm
 from pipelines.eeg_windows import stretches
 from pipelines.errors import SignalError
-from pipelines.preprocessing import iter_chunks
-from pipelines.recording import Channel, Recording
+from pipelines.plan import Kind as Kind
+from pipelines.plan import Plan
+from pipelines.preprocessing import Chunk, iter_chunks
+from pipelines.recording import Recording
+from pipelines.resampling import Resampled
 from pipelines.windows import Windows, concatenate
 
-Kind = Literal["ecg", "eeg"]
-SHORTEST_S = 10.0
-LOWEST_SFREQ = 100.0
-_MAX_LEADS = 2
+SAME_RATE = 0.01
+"""Relative difference up to which two rates count as one, and nothing is resampled."""
+_BLOCK = 4096
+"""Windows whose features are computed at once: memory does not grow with the recording."""
+_AROUND = 64
+"""Windows on each side that a beat is compared with, at least."""
 
 
-def choose_channels(recording: Recording, kind: Kind) -> tuple[Channel, ...]:
-    """Return the channels that a model of `kind` looks at, or say why there are none."""
-    channels = recording.of_kind(kind)
-    name = recording.path.name
-    if not channels:
-        raise SignalError(f"{name} has no {kind.upper()} channel; see 'rarewave info'")
-    if kind == "ecg":
-        channels = channels[:_MAX_LEADS]
-    rates = {channel.sfreq for channel in channels}
-    if len(rates) > 1:
-        raise SignalError(
-            f"{name} has {kind.upper()} channels of rates {sorted(rates)} Hz; one is needed"
-        )
-    if min(rates) < LOWEST_SFREQ:
-        raise SignalError(
-            f"{name} is sampled at {min(rates):g} Hz; at least {LOWEST_SFREQ:g} is needed"
-        )
-    if recording.duration_s < SHORTEST_S:
-        raise SignalError(
-            f"{name} lasts {recording.duration_s:.1f} s; at least {SHORTEST_S:g} s are needed"
-        )
-    return channels
-
-
-def extract(recording: Recording, kind: Kind) -> Windows:
+def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windows:
     """Cut a recording into windows and measure each of them.
+
+    Parameters
+    ----------
+    recording : Recording
+    kind : str
+    plan : Plan, optional
+        By default the recording's own channels and rate (of several the lowest), and the default
+        settings.
 
     Raises
     ------
     SignalError
-        If the recording has no channel of `kind`, is too short or too slow, has a channel
-        without a single valid sample, or not one window.
+        If the recording lacks the channels, is too short or too slow, has a channel without a
+        single valid sample, or not one window.
     """
-    channels = choose_channels(recording, kind)
+    plan = plan or Plan()
+    channels = choose_channels(recording, kind, plan.channels)
     names = tuple(channel.name for channel in channels)
-    sfreq = channels[0].sfreq
-    measure = beats if kind == "ecg" else stretches
-    parts, valid = [], np.zeros(len(names), dtype=bool)
-    for chunk in iter_chunks(recording, names):
+    sfreq = plan.sfreq or min(channel.sfreq for channel in channels)
+    source = recording
+    if any(abs(channel.sfreq / sfreq - 1) > SAME_RATE for channel in channels):
+        source = Resampled(recording, names, sfreq)
+    sfreq = source.channel(names[0]).sfreq
+    measure: Callable[[Chunk], Windows | None] = (
+        (lambda chunk: beats(chunk, names, sfreq))
+        if kind == "ecg"
+        else (lambda chunk: stretches(chunk, names, sfreq, plan.eeg))
+    )
+    valid = np.zeros(len(names), dtype=bool)
+    parts = []
+    for chunk in iter_chunks(source, names):
         valid |= np.isfinite(chunk.data).any(axis=1)
-        part = measure(chunk, names, sfreq)
+        part = measure(chunk)
         if part is not None and len(part):
             parts.append(part)
     if not valid.all():
@@ -102,9 +102,34 @@ def feature_matrix(
         ECG: the beats that a person has confirmed as normal for this patient. Amplitude and shape
         then count against their median instead of the beats around.
     """
-    from pipelines.features import ecg, eeg
+    blocks = _eeg_blocks(windows) if kind == "eeg" else _ecg_blocks(windows, usual)
+    return np.concatenate(list(blocks))
 
-    if kind == "eeg":
-        return np.hstack([eeg.summarise(windows.channel_values), windows.common_values])
-    shape = ecg.shape_features(windows.channel_values, usual)
-    return np.hstack([windows.common_values, shape.reshape(len(shape), -1)])
+
+def _eeg_blocks(windows: Windows) -> Iterator[NDArray[np.float64]]:
+    from pipelines.features.eeg import summarise
+
+    for first in range(0, len(windows), _BLOCK):
+        part = slice(first, first + _BLOCK)
+        yield np.hstack([summarise(windows.channel_values[part]), windows.common_values[part]])
+
+
+def _ecg_blocks(windows: Windows, usual: NDArray[np.bool_] | None) -> Iterator[NDArray[np.float64]]:
+    """Compute the features of some beats at a time, with the beats around or the usual ones."""
+    from pipelines.features.ecg import shape_features
+
+    waveforms, n = windows.channel_values, len(windows)
+    confirmed = None if usual is None else waveforms[usual]
+    size = _BLOCK if confirmed is None else max(_BLOCK, len(confirmed))
+    for first in range(0, n, size):
+        last = min(first + size, n)
+        if confirmed is None:
+            start = max(0, first - _AROUND)
+            shape = shape_features(waveforms[start : last + _AROUND])[first - start :][
+                : last - first
+            ]
+        else:
+            known = np.arange(len(confirmed) + last - first) < len(confirmed)
+            together = np.concatenate([confirmed, waveforms[first:last]])
+            shape = shape_features(together, known)[len(confirmed) :]
+        yield np.hstack([windows.common_values[first:last], shape.reshape(last - first, -1)])

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from flowcore import FlowDensityEstimator
 from pipelines.baseline import relative_to
 from pipelines.calibration import NEW_PATIENT_RATE, WINDOW_RATE, Calibration, calibrate
+from pipelines.channel_choice import common_channels
 from pipelines.config import Settings
 from pipelines.errors import ModelError, SignalError
 from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
 from pipelines.labels import abnormal_intervals
+from pipelines.plan import Plan
 from pipelines.provenance import signal_hash
 from pipelines.recording import Recording
 from pipelines.splitting import split
@@ -56,6 +58,8 @@ class Model:
         Windows used, and windows left out before because they did not fit the rest.
     sources : dict
         How it was fitted: number of recordings, baseline, annotations, seed (JSON-able).
+    channels : tuple of str
+        What it looks at: see :func:`pipelines.channel_choice.choose_channels`.
     """
 
     kind: Kind
@@ -68,11 +72,17 @@ class Model:
     n_fitted: int
     n_trimmed: int
     sources: dict[str, Any]
+    channels: tuple[str, ...] = ()
 
     @property
     def threshold(self) -> float:
         """The score above which a window is flagged."""
         return self.calibration.threshold
+
+    @property
+    def plan(self) -> Plan:
+        """How it looks at a recording."""
+        return Plan(self.channels, self.sfreq, self.settings.eeg)
 
     def features(
         self, recording: Recording, baseline: tuple[float, float] | None = None
@@ -81,13 +91,7 @@ class Model:
 
         With a `baseline` (seconds) the features count relative to that part of the recording.
         """
-        sfreq = choose_channels(recording, self.kind)[0].sfreq
-        if abs(sfreq / self.sfreq - 1) > 0.01:
-            raise ModelError(
-                f"{recording.path.name} is sampled at {sfreq:g} Hz, the model was fitted at "
-                f"{self.sfreq:g} Hz; resample the recording or fit a model at its rate"
-            )
-        windows = extract(recording, self.kind)
+        windows = extract(recording, self.kind, self.plan)
         names = feature_names(windows, self.kind)
         if names != self.names:
             odd = sorted(set(names) ^ set(self.names))
@@ -117,7 +121,8 @@ def fit_model(
     Parameters
     ----------
     recordings : sequence of Recording
-        All at one sampling rate and with the same number of leads.
+        With the same number of leads, or half of their EEG channels in common; those of a higher
+        sampling rate are brought to the lowest.
     kind : str
         ``"ecg"`` or ``"eeg"``.
     patients : sequence of str, optional
@@ -142,8 +147,8 @@ def fit_model(
         If the recordings do not fit together or leave fewer than 50 windows.
     """
     settings = settings or Settings()
-    sfreq = _common_rate(recordings, kind)
-    X, groups, names = _rows(recordings, kind, baseline, use_annotations, progress)
+    plan = _plan(recordings, kind, settings)
+    X, groups, names = _rows(recordings, kind, plan, baseline, use_annotations, progress)
     usual = usual_rows(X) if settings.trim else np.ones(len(X), dtype=bool)
     part = split(_patient_numbers(patients, recordings)[groups])
     if not part.by_patient:
@@ -159,7 +164,7 @@ def fit_model(
     calibration = calibrate(scores, usual[part.judged], settings, len(X) / hours, rate)
     return Model(
         kind=kind,
-        sfreq=sfreq,
+        sfreq=plan.sfreq or 0.0,
         names=names,
         center=X[usual].mean(axis=0),
         estimator=estimator,
@@ -175,6 +180,7 @@ def fit_model(
             "n_calibration_patients": part.n_patients_held_out,
             "signal_sha256": sorted(signal_hash(recording) for recording in recordings),
         },
+        channels=plan.channels,
     )
 
 
@@ -211,18 +217,19 @@ def _patient_numbers(
     return np.array([list(dict.fromkeys(patients)).index(patient) for patient in patients])
 
 
-def _common_rate(recordings: Sequence[Recording], kind: Kind) -> float:
+def _plan(recordings: Sequence[Recording], kind: Kind, settings: Settings) -> Plan:
+    """Return what the recordings have in common: their channels, and the lowest of their rates."""
     if not recordings:
         raise SignalError("no recording to fit on; give one or more")
-    rates = {choose_channels(recording, kind)[0].sfreq for recording in recordings}
-    if len(rates) != 1:
-        raise SignalError(f"recordings of rates {sorted(rates)} Hz; fit on one rate at a time")
-    return rates.pop()
+    channels = common_channels(recordings, kind)
+    rates = [c.sfreq for r in recordings for c in choose_channels(r, kind, channels)]
+    return Plan(channels, min(rates), settings.eeg)
 
 
 def _rows(
     recordings: Sequence[Recording],
     kind: Kind,
+    plan: Plan,
     baseline: tuple[float, float] | None,
     use_annotations: bool,
     progress: Progress | None,
@@ -230,7 +237,7 @@ def _rows(
     """Return the feature rows to fit on, the recording each is from, and the features' names."""
     rows, groups, names = [], [], set()
     for number, recording in enumerate(recordings):
-        windows = extract(recording, kind)
+        windows = extract(recording, kind, plan)
         wanted = windows.scorable
         if baseline is not None:
             wanted = wanted & windows.within(*baseline)

@@ -42,6 +42,7 @@ def save_model(model: Model, path: str | Path) -> None:
         "version": PIPELINE_VERSION,
         "kind": model.kind,
         "sfreq": model.sfreq,
+        "channels": list(model.channels),
         "features": list(model.names),
         "settings": model.settings.model_dump(),
         "n_fitted": model.n_fitted,
@@ -131,6 +132,7 @@ def _model(
         n_fitted=int(pipeline["n_fitted"]),
         n_trimmed=int(pipeline["n_trimmed"]),
         sources=dict(pipeline["sources"]),
+        channels=tuple(pipeline.get("channels", ())),
     )
 
 
@@ -144,13 +146,15 @@ def model_card(model: Model) -> str:
         if sources["use_annotations"]
         else "No annotations were used."
     )
-    window = "heartbeat" if model.kind == "ecg" else "stretch of two seconds"
+    eeg = model.settings.eeg
+    window = "heartbeat" if model.kind == "ecg" else f"stretch of {eeg.window_s:g} seconds"
     features = "\n".join(f"- `{name}`: {describe(name)}" for name in model.names)
     return f"""# Rarewave {model.kind.upper()} model
 
 **Research use only. Not a medical device.**
 
-- Window: one {window}, at {model.sfreq:g} Hz.
+- Window: one {window}, at {model.sfreq:g} Hz; recordings of another rate are resampled.
+- Channels: {_about_channels(model)}.
 - Fitted on {model.n_fitted} windows of {sources["n_recordings"]} recording(s), {stretch}; seed
   {sources["seed"]}. {annotated}
 - {model.n_trimmed} windows lay far from all others and were left out before fitting.
@@ -164,6 +168,15 @@ is not flagged is not thereby normal.
 
 {features}
 """
+
+
+def _about_channels(model: Model) -> str:
+    """Return what the model looks at; names from files are printable, not trusted."""
+    if not model.channels:
+        return "as recorded"
+    names = ", ".join(name.replace("`", "'") or "any lead" for name in model.channels)
+    reference = "" if model.kind == "ecg" else f"; reference: {model.settings.eeg.reference}"
+    return f"`{names}`{reference}"
 
 
 def _about_threshold(model: Model) -> str:

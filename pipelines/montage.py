@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -99,10 +100,7 @@ def montage(names: Sequence[str], reference: Reference) -> Montage:
     if reference == "bipolar":
         place = {name: k for k, name in enumerate(names)}
         pairs = [
-            (a, b)
-            for chain in _CHAINS
-            for a, b in zip(chain[:-1], chain[1:], strict=True)
-            if a in place and b in place
+            (a, b) for chain in _CHAINS for a, b in pairwise(chain) if a in place and b in place
         ]
         if len(pairs) < _FEWEST_PAIRS:
             raise SignalError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.config import EegSettings
@@ -27,4 +27,4 @@ class Plan:
 
     channels: tuple[str, ...] = ()
     sfreq: float | None = None
-    eeg: EegSettings = EegSettings()
+    eeg: EegSettings = field(default_factory=EegSettings)

@@ -62,18 +62,28 @@ class Windows:
         return Windows(**picked, channels=self.channels)
 
 
-def concatenate(parts: Sequence[Windows]) -> Windows:
-    """Join the windows of consecutive stretches of one recording, in the order given."""
-    first = parts[0]
-    joined = {
-        f.name: np.concatenate([getattr(part, f.name) for part in parts])
-        for f in fields(first)
-        if f.name != "channels"
-    }
+def concatenate(parts: list[Windows]) -> Windows:
+    """Join the windows of consecutive stretches of one recording, in the order given.
+
+    The list is emptied on the way, so that the windows are not held twice.
+    """
+    n, first = sum(map(len, parts)), parts[0]
+    names = [f.name for f in fields(first) if f.name != "channels"]
+    joined = {}
+    for name in names:
+        like = getattr(first, name)
+        joined[name] = np.empty((n, *like.shape[1:]), dtype=like.dtype)
+    start = 0
+    while parts:
+        part = parts.pop(0)
+        for name in names:
+            joined[name][start : start + len(part)] = getattr(part, name)
+        start += len(part)
     return Windows(**joined, channels=first.channels)
 
 
 def cut(signal: NDArray[np.float64], starts: NDArray[np.int64], length: int) -> NDArray[np.float64]:
     """Return the stretches of `length` samples at `starts`: (n_starts, n_channels, length)."""
     index = np.asarray(starts)[:, None] + np.arange(length)
-    return np.ascontiguousarray(signal[:, index].transpose(1, 0, 2))
+    stretches: NDArray[np.float64] = np.ascontiguousarray(signal[:, index].transpose(1, 0, 2))
+    return stretches
