@@ -189,7 +189,7 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
             for part in (fitted.train, fitted.held_out)
         )
         self.scorer_ = Scorer.fit(self.chain_, self._gammas, train, held_out)
-        check_model(fitted, self.scorer_, *held_out)
+        check_model(fitted, self.scorer_, train[0], *held_out)
         self._calibration: Floats | None = None
         return self
 

@@ -134,7 +134,7 @@ def fit_chain(
     chain = FlowChain(x.shape[1], blocks, steps, recipe.solver)
     rows = _training_rows(chain, x, context, train, held_out, generator, device)
     chain.to(device)
-    start = _Start(chain, rows)
+    start = Start(chain, rows)
     outcomes = _match(chain, rows, recipe, generator, progress)
     _solve_finely_enough(chain, rows)
     if recipe.refine_training is not None:
@@ -155,7 +155,7 @@ def _solve_finely_enough(chain: FlowChain, rows: lfm.Rows) -> None:
     chain.solver = asked
 
 
-class _Start:
+class Start:
     """The chain before training: its weights and its held-out likelihood."""
 
     def __init__(self, chain: FlowChain, rows: lfm.Rows) -> None:

@@ -6,18 +6,10 @@ import torch
 
 from flowcore import FlowDensityEstimator
 from flowcore.attribution import conditional_gain, likely_values
-from flowcore.block import Block
 from flowcore.chain import FlowChain
-from flowcore.errors import FlowWarning
-from flowcore.fitting import FittedChain, _stand_still_if_better
 from flowcore.heavy_tails import Squash
-from flowcore.lfm import Rows
 from flowcore.neighbours import Neighbours
-from flowcore.ode import Solver
 from flowcore.preprocessing import fit_steps, shrunk_covariance
-from flowcore.scorer import Scorer
-from flowcore.self_check import check_model
-from flowcore.velocity import TanhField
 
 COVARIANCE = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
@@ -105,43 +97,6 @@ def test_neighbour_distance_of_repeated_few_and_absurd_rows_is_finite():
     assert got[0] == pytest.approx(np.log(1e-3))
     assert got[1] > 400
     assert got[2] == pytest.approx(0.0, abs=1e-12)
-
-
-def fitted_chain(n, fell_back):
-    chain = FlowChain(3, [], fit_steps(torch.from_numpy(correlated())))
-    return FittedChain(chain, torch.arange(n), torch.arange(n), [], fell_back)
-
-
-def scorer_of(chain, scale=1.0):
-    rows = chain.columns(torch.from_numpy(correlated()))
-    center = torch.zeros(2, dtype=torch.float64)
-    return Scorer(chain, (), Neighbours(rows), center, center + scale, conditional=False)
-
-
-@pytest.mark.parametrize(
-    ("fell_back", "scale", "said"),
-    [(True, 1.0, "worse likelihood"), (False, 1e30, "score alike"), (False, 0.0, "no finite")],
-)
-def test_a_degenerate_model_is_warned_of_in_words(fell_back, scale, said):
-    fitted, rows = fitted_chain(20, fell_back), torch.from_numpy(correlated(20))
-    with pytest.warns(FlowWarning, match=said):
-        check_model(fitted, scorer_of(fitted.chain, scale), rows, None)
-
-
-def test_a_sound_model_is_not_warned_of():
-    fitted, rows = fitted_chain(20, False), torch.from_numpy(correlated(20))
-    check_model(fitted, scorer_of(fitted.chain), rows, None)  # a warning would be an error
-
-
-def test_a_chain_that_got_worse_is_made_to_stand_still():
-    g = torch.Generator().manual_seed(0)
-    chain = FlowChain(2, [Block(TanhField(2, 8, generator=g))], solver=Solver("rk4", 4))
-    rows = Rows(torch.randn(50, 2, generator=g), torch.randn(50, 2, generator=g))
-    with torch.no_grad():
-        chain.blocks[0].field.b3.fill_(3.0)  # moves everything away
-    assert _stand_still_if_better(chain, rows)
-    assert torch.equal(chain.transform(rows.train)[0], rows.train)
-    assert not _stand_still_if_better(chain, rows)
 
 
 def test_squashing_spares_usual_columns_and_tames_heavy_ones():
