@@ -16,6 +16,7 @@ from pipelines.baseline import relative_to
 from pipelines.calibration import NEW_PATIENT_RATE, WINDOW_RATE, Calibration, calibrate
 from pipelines.channel_choice import common_channels
 from pipelines.config import Settings
+from pipelines.domain import Domain, descriptors, learn_domain
 from pipelines.errors import ModelError, SignalError
 from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
 from pipelines.labels import abnormal_intervals
@@ -60,6 +61,8 @@ class Model:
         How it was fitted: number of recordings, baseline, annotations, seed (JSON-able).
     channels : tuple of str
         What it looks at: see :func:`pipelines.channel_choice.choose_channels`.
+    domain : Domain or None
+        What its recordings look like as a whole; None in models of earlier versions.
     """
 
     kind: Kind
@@ -73,6 +76,7 @@ class Model:
     n_trimmed: int
     sources: dict[str, Any]
     channels: tuple[str, ...] = ()
+    domain: Domain | None = None
 
     @property
     def threshold(self) -> float:
@@ -148,9 +152,10 @@ def fit_model(
     """
     settings = settings or Settings()
     plan = _plan(recordings, kind, settings)
-    X, groups, names = _rows(recordings, kind, plan, baseline, use_annotations, progress)
+    X, groups, names, described = _rows(recordings, kind, plan, baseline, use_annotations, progress)
     usual = usual_rows(X) if settings.trim else np.ones(len(X), dtype=bool)
-    part = split(_patient_numbers(patients, recordings)[groups])
+    numbers = _patient_numbers(patients, recordings)
+    part = split(numbers[groups])
     if not part.by_patient:
         X = _with_moving_rate(X, names, seed)
     estimator = FlowDensityEstimator(**settings.flow.model_dump(), device=device, random_state=seed)
@@ -181,6 +186,7 @@ def fit_model(
             "signal_sha256": sorted(signal_hash(recording) for recording in recordings),
         },
         channels=plan.channels,
+        domain=learn_domain(described, names, numbers),
     )
 
 
@@ -233,9 +239,12 @@ def _rows(
     baseline: tuple[float, float] | None,
     use_annotations: bool,
     progress: Progress | None,
-) -> tuple[Floats, NDArray[np.int64], tuple[str, ...]]:
-    """Return the feature rows to fit on, the recording each is from, and the features' names."""
-    rows, groups, names = [], [], set()
+) -> tuple[Floats, NDArray[np.int64], tuple[str, ...], list[Floats]]:
+    """Return the feature rows to fit on, the recording each is from, and the features' names.
+
+    Last what each recording looks like as a whole, see :func:`pipelines.domain.descriptors`.
+    """
+    rows, groups, names, described = [], [], set(), []
     for number, recording in enumerate(recordings):
         windows = extract(recording, kind, plan)
         wanted = windows.scorable
@@ -244,7 +253,9 @@ def _rows(
         if use_annotations:
             abnormal = abnormal_intervals(recording, include_unclassified=True)
             wanted = wanted & ~windows.touching([(a.onset_s, a.offset_s) for a in abnormal])
-        rows.append(feature_matrix(windows, kind)[wanted])
+        features = feature_matrix(windows, kind)
+        rows.append(features[wanted])
+        described.append(descriptors(windows, features, kind)[wanted])
         groups.append(np.full(len(rows[-1]), number))
         names.add(feature_names(windows, kind))
         if progress is not None:
@@ -257,4 +268,4 @@ def _rows(
             f"only {len(X)} usable windows; at least {FEWEST_WINDOWS} are needed, "
             "give a longer baseline or more recordings"
         )
-    return X, np.concatenate(groups), names.pop()
+    return X, np.concatenate(groups), names.pop(), described

@@ -26,24 +26,31 @@ from flowcore.persistence import read_model, write_model
 from pipelines import provenance
 from pipelines.calibration import Calibration, Promise
 from pipelines.config import parse_settings
+from pipelines.domain import Domain
 from pipelines.errors import ModelError
 from pipelines.features.registry import describe
 from pipelines.model import Model
 
 PIPELINE_VERSION = 1
 CALIBRATION, CARD = "calibration.json", "card.md"
+_DOMAIN = ("medians", "spreads", "patients")
 
 
 def save_model(model: Model, path: str | Path) -> None:
     """Write a model folder; every file appears whole or not at all, the manifest last."""
     tensors, config = model.estimator.to_state()
     tensors["pipeline.center"] = torch.from_numpy(model.center)
+    if model.domain is not None:
+        tensors |= {
+            f"domain.{name}": torch.from_numpy(getattr(model.domain, name)) for name in _DOMAIN
+        }
     config["pipeline"] = {
         "version": PIPELINE_VERSION,
         "kind": model.kind,
         "sfreq": model.sfreq,
         "channels": list(model.channels),
         "features": list(model.names),
+        "domain": None if model.domain is None else list(model.domain.names),
         "settings": model.settings.model_dump(),
         "n_fitted": model.n_fitted,
         "n_trimmed": model.n_trimmed,
@@ -100,7 +107,7 @@ def load_model(path: str | Path, device: str = "auto") -> Model:
             f"{PIPELINE_VERSION}; fit it again or update rarewave"
         )
     try:
-        return _model(pipeline, tensors["pipeline.center"].numpy(), estimator, folder)
+        return _model(pipeline, tensors, estimator, folder)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise ModelError(
             f"{folder.name} is incomplete ({type(error).__name__}); fit it again"
@@ -109,7 +116,7 @@ def load_model(path: str | Path, device: str = "auto") -> Model:
 
 def _model(
     pipeline: dict[str, Any],
-    center: np.ndarray[Any, np.dtype[np.float64]],
+    tensors: dict[str, torch.Tensor],
     estimator: FlowDensityEstimator,
     folder: Path,
 ) -> Model:
@@ -119,7 +126,7 @@ def _model(
         kind=pipeline["kind"],
         sfreq=float(pipeline["sfreq"]),
         names=tuple(pipeline["features"]),
-        center=center,
+        center=tensors["pipeline.center"].numpy(),
         estimator=estimator,
         calibration=Calibration(
             np.asarray(stored["scores"], dtype=np.float64),
@@ -133,7 +140,15 @@ def _model(
         n_trimmed=int(pipeline["n_trimmed"]),
         sources=dict(pipeline["sources"]),
         channels=tuple(pipeline.get("channels", ())),
+        domain=_domain(pipeline, tensors),
     )
+
+
+def _domain(pipeline: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Domain | None:
+    names = pipeline.get("domain")
+    if names is None:
+        return None
+    return Domain(tuple(names), *(tensors[f"domain.{name}"].numpy() for name in _DOMAIN))
 
 
 def model_card(model: Model) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipelines.domain import check_domain, descriptors
 from pipelines.explanation import top_channels, top_features
 from pipelines.features.registry import describe
 from pipelines.model import Model
@@ -31,11 +33,15 @@ class Scored:
     features : pandas.DataFrame
         ``window_index`` and one float32 column a feature, NaN where it cannot be computed. With
         a baseline they are relative to it, as they were scored.
+    drift : dict
+        Whether the recording differs as a whole from those of the fit, see
+        :func:`pipelines.domain.check_domain`.
     """
 
     windows: pd.DataFrame
     segments: pd.DataFrame
     features: pd.DataFrame
+    drift: dict[str, Any]
 
 
 def score_recording(
@@ -71,7 +77,9 @@ def score_recording(
     table.insert(1, "patient_id", patient_id or recording_id)
     features = pd.DataFrame(X.astype(np.float32), columns=list(model.names))
     features.insert(0, "window_index", np.arange(len(X)))
-    return Scored(table, merge(table, model.settings.segments.merge_s), features)
+    ok = table["scorable"].to_numpy(bool)
+    drift = check_domain(model.domain, descriptors(windows.take(ok), X[ok], model.kind))
+    return Scored(table, merge(table, model.settings.segments.merge_s), features, drift)
 
 
 def _window_table(model: Model, windows: Windows, X: NDArray[np.float64]) -> pd.DataFrame:

@@ -1,0 +1,226 @@
+"""Whether a recording is, as a whole, like those that a model was fitted on.
+
+A window may be rare; a recording of which *every* window is shifted was made in another way: other
+electrodes, a lead turned round, another gain. Its scores say that, and little about events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.extraction import Kind
+from pipelines.features.ecg import GRID_S
+from pipelines.features.registry import describe
+from pipelines.windows import Windows
+
+Floats = NDArray[np.float64]
+
+FEWEST_PATIENTS = 5
+"""Fewer patients do not show how far recordings lie apart."""
+GROSS = 4.0
+"""Of fewer patients, a median so many spreads of single windows beyond all known ones is told."""
+SHOWN = 5
+_FLOOR = 0.05
+_RATE_FLOOR = 0.15  # a heart rate moves within hours more than within minutes
+_FLOOR_V = 1e-6
+_PEAK = np.abs(GRID_S) < 0.045
+DIFFERS = "This recording differs as a whole from the data the model was fitted on."
+_ALIKE = "No difference as a whole from the recordings the model was fitted on was found."
+_FEW = (
+    "Whether this recording is like those of other patients cannot be told: the model was fitted "
+    "on {n} patient{s}, {few} are needed."
+)
+_NO_DOMAIN = (
+    "Whether this recording is like those of the fit cannot be told: the model does not hold what "
+    "is needed; fit it again."
+)
+_NO_WINDOW = (
+    "Whether this recording is like those of the fit cannot be told: no window has a score."
+)
+_SIGNAL = {
+    "amplitude": "amplitude of the heartbeat in volts",
+    "polarity": "direction of the main deflection",
+}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What the recordings of a fit look like as a whole.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Features of the model, then what the features leave out: amplitude and polarity of leads.
+    medians : ndarray of shape (n_recordings, n_names)
+        Of each recording over its windows.
+    spreads : ndarray of shape (n_names,)
+        Robust standard deviation of single windows around their recording's median.
+    patients : ndarray of int, shape (n_recordings,)
+        Whose recording each is.
+    """
+
+    names: tuple[str, ...]
+    medians: Floats
+    spreads: Floats
+    patients: NDArray[np.int64]
+
+
+def descriptors(windows: Windows, X: Floats, kind: Kind) -> Floats:
+    """Return what a recording is described by, window by window.
+
+    Parameters
+    ----------
+    windows : Windows
+    X : ndarray of shape (n_windows, n_features)
+        Features of the model.
+    kind : str
+
+    Returns
+    -------
+    ndarray of shape (n_windows, n_names)
+        The features; of an ECG then the log amplitude and the polarity of each lead, which its
+        features leave out on purpose. See :func:`descriptor_names`.
+    """
+    if kind == "eeg":
+        return X
+    waveforms = windows.channel_values.astype(np.float64)
+    centred = waveforms - np.median(waveforms, axis=2, keepdims=True)
+    amplitude = np.sqrt(np.mean(np.square(centred), axis=2)) + _FLOOR_V
+    near = centred[:, :, _PEAK]
+    highest = np.abs(near).argmax(axis=2)[:, :, None]
+    polarity = np.take_along_axis(near, highest, axis=2)[:, :, 0] / amplitude
+    return np.hstack([X, np.log(amplitude), polarity])
+
+
+def descriptor_names(names: Sequence[str], n_columns: int) -> tuple[str, ...]:
+    """Return the names of the columns of :func:`descriptors` from those of the features."""
+    leads = range(1, 1 + (n_columns - len(names)) // len(_SIGNAL))
+    return (*names, *(f"{stem}_lead{lead}" for stem in _SIGNAL for lead in leads))
+
+
+def learn_domain(
+    parts: Sequence[Floats], feature_names: Sequence[str], patients: NDArray[np.int64]
+) -> Domain:
+    """Return the domain of recordings.
+
+    Parameters
+    ----------
+    parts : sequence of ndarray
+        :func:`descriptors` of the windows to fit on, by recording; a recording without any is
+        left out.
+    feature_names : sequence of str
+    patients : ndarray of shape (n_recordings,)
+    """
+    present = np.array([len(part) > 0 for part in parts])
+    parts = [part for part in parts if len(part)]
+    names = descriptor_names(feature_names, parts[0].shape[1])
+    medians = np.stack([np.median(part, axis=0) for part in parts])
+    deviations = np.concatenate(
+        [np.abs(part - median) for part, median in zip(parts, medians, strict=True)]
+    )
+    floor = [_RATE_FLOOR if name == "local_rr" else _FLOOR for name in names]
+    spreads = np.maximum(1.4826 * np.median(deviations, axis=0), floor)
+    return Domain(names, medians, spreads, patients[present])
+
+
+def check_domain(domain: Domain | None, rows: Floats) -> dict[str, Any]:
+    """Say whether a recording differs as a whole from those of the fit.
+
+    With five patients or more this is an exact test of exchangeable recordings: a recording is
+    told if it lies further from the others than each of them does from the rest, which of n + 1
+    alike happens to one. With fewer only gross differences are told.
+
+    Parameters
+    ----------
+    domain : Domain or None
+        None: the model does not hold one.
+    rows : ndarray of shape (n_windows, n_names)
+        :func:`descriptors` of the scorable windows.
+
+    Returns
+    -------
+    dict
+        JSON-able: ``differs`` (True, False, or None where it cannot be told), ``sentence``,
+        ``p_value`` and ``false_rate`` (None with fewer than five patients), ``n_patients``, and
+        ``features``: those that differ most, each with ``name``, ``meaning``, ``value``, ``usual``
+        and ``shift`` (in units of the spread between recordings, or of windows).
+    """
+    if domain is None or not len(rows):
+        return _answer(None, _NO_WINDOW if domain is not None else _NO_DOMAIN, 0, [])
+    n = len(np.unique(domain.patients))
+    value = np.median(rows, axis=0)
+    if n < FEWEST_PATIENTS:
+        known = np.clip(value, domain.medians.min(axis=0), domain.medians.max(axis=0))
+        shift = (value - known) / domain.spreads
+        differs = True if np.abs(shift).max() > GROSS else None
+        sentence = DIFFERS if differs else _FEW.format(n=n, s="s"[: n != 1], few=FEWEST_PATIENTS)
+        return _answer(differs, sentence, n, _furthest(domain, value, shift))
+    shift, p_value = _exchangeable(_of_patients(domain), value)
+    differs = p_value < 1.5 / (n + 1)
+    sentence = DIFFERS if differs else _ALIKE
+    return _answer(differs, sentence, n, _furthest(domain, value, shift), p_value)
+
+
+def _of_patients(domain: Domain) -> Floats:
+    """Return one row a patient: the mean of the medians of that patient's recordings."""
+    return np.stack(
+        [domain.medians[domain.patients == p].mean(axis=0) for p in np.unique(domain.patients)]
+    )
+
+
+def _exchangeable(known: Floats, new: Floats) -> tuple[Floats, float]:
+    """Return the shift of a new row, and its conformal p-value among the known ones."""
+    everything = np.vstack([known, new])
+    shifts = np.stack(
+        [_shift(np.delete(everything, i, axis=0), everything[i]) for i in range(len(everything))]
+    )
+    furthest = np.abs(shifts).max(axis=1)
+    return shifts[-1], float(np.mean(furthest >= furthest[-1]))
+
+
+def _shift(others: Floats, one: Floats) -> Floats:
+    spread = np.maximum(others.std(axis=0, ddof=1), _FLOOR)
+    shift: Floats = (one - others.mean(axis=0)) / spread
+    return shift
+
+
+def _furthest(domain: Domain, value: Floats, shift: Floats) -> list[dict[str, Any]]:
+    usual = np.median(domain.medians, axis=0)
+    return [
+        {
+            "name": domain.names[j],
+            "meaning": meaning_of(domain.names[j]),
+            "value": float(value[j]),
+            "usual": float(usual[j]),
+            "shift": float(shift[j]),
+        }
+        for j in np.argsort(-np.abs(shift), kind="stable")[:SHOWN]
+    ]
+
+
+def _answer(
+    differs: bool | None,
+    sentence: str,
+    n_patients: int,
+    features: list[dict[str, Any]],
+    p_value: float | None = None,
+) -> dict[str, Any]:
+    return {
+        "differs": differs,
+        "sentence": sentence,
+        "p_value": p_value,
+        "false_rate": None if p_value is None else 1 / (n_patients + 1),
+        "n_patients": n_patients,
+        "features": features,
+    }
+
+
+def meaning_of(name: str) -> str:
+    """Return the plain words for a descriptor."""
+    stem, _, lead = name.partition("_lead")
+    return f"{_SIGNAL[stem]}, lead {lead}" if stem in _SIGNAL else describe(name)
