@@ -9,6 +9,7 @@
       recordings/<recording_id>/windows.parquet  one row a window
       recordings/<recording_id>/segments.parquet one row a flagged segment
       recordings/<recording_id>/features.parquet the features behind each window, for audit
+      recordings/<recording_id>/drift.json       is it, as a whole, like the recordings of the fit?
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pipelines.errors import RunError
 if TYPE_CHECKING:
     from pipelines.recording import Recording
 
+DRIFT = "drift.json"
 WINDOW_SCHEMA = pa.schema(
     [
         pa.field("recording_id", pa.string(), nullable=False),
@@ -157,6 +159,17 @@ class RunFolder:
     def features(self, recording_id: str) -> pd.DataFrame:
         """Return ``features.parquet``: one row a window, one column a feature, by window_index."""
         return self._table(recording_id, "features")
+
+    def drift(self, recording_id: str) -> dict[str, Any] | None:
+        """Return ``drift.json``: whether the recording differs as a whole from those of the fit.
+
+        See :func:`pipelines.domain.check_domain` for its fields. None in runs of earlier versions.
+        """
+        path = self.recording_folder(recording_id) / DRIFT
+        if not path.is_file():
+            return None
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return found
 
     def source(self, recording_id: str) -> Path:
         """Return the path of the recording that was scored."""

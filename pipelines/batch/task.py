@@ -18,7 +18,7 @@ from pipelines import provenance
 from pipelines.batch.workers import Died
 from pipelines.errors import describe_error
 from pipelines.inputs import InputRecording
-from pipelines.run_folder import SEGMENT_SCHEMA, WINDOW_SCHEMA, write_parquet
+from pipelines.run_folder import DRIFT, SEGMENT_SCHEMA, WINDOW_SCHEMA, write_json, write_parquet
 
 if TYPE_CHECKING:
     from pipelines.model import Model
@@ -87,6 +87,7 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
         "n_flagged": int(windows["flagged"].sum()),
         "n_segments": len(scored.segments),
         "n_not_scorable": int((~windows["scorable"]).sum()),
+        "differs": scored.drift["differs"],
         "duration_s": recording.duration_s,
         "sha256": hashes,
         "model_sha256": job.model_sha256,
@@ -125,6 +126,7 @@ def put_tables(run_path: Path, recording_id: str, scored: Scored) -> None:
     try:
         for name, schema in tables.items():
             write_parquet(staged / f"{name}.parquet", as_arrow(getattr(scored, name), schema))
+        write_json(staged / DRIFT, scored.drift)
         final.parent.mkdir(exist_ok=True)
         if final.exists():
             final.rename(replaced)

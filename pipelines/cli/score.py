@@ -76,6 +76,10 @@ def command(
             f"({entry['n_flagged']} of {entry['n_windows']} windows, "
             f"{entry['n_not_scorable']} not scorable)"
         )
+        drift = run.drift(recording_id)
+        if drift is not None and drift["differs"]:
+            most = ", ".join(feature["meaning"] for feature in drift["features"][:2])
+            complain(f"{recording_id}: {drift['sentence']} Most: {most}.")
     for recording_id, reason in summary.quarantined:
         complain(f"quarantined {recording_id}: {reason}")
     typer.echo(
