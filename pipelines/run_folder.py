@@ -134,8 +134,10 @@ class RunFolder:
     def append_status(self, entry: Mapping[str, Any]) -> None:
         """Append one line to ``status.jsonl`` and flush it to disk."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "status.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(entry)) + "\n")
+        with (self.path / "status.jsonl").open("a+b") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            cut_short = file.read(1) not in (b"", b"\n")  # by a crash: begin a line of our own
+            file.write(b"\n" * cut_short + json.dumps(dict(entry)).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines import provenance
+from pipelines.batch.engines import check_engine, score_with
 from pipelines.batch.ledger import Ledger
-from pipelines.batch.resume import check_model, check_sources, is_unchanged, read_earlier
-from pipelines.batch.task import Baseline, Job, Status, died, make_scorer
-from pipelines.batch.workers import Died, in_processes
+from pipelines.batch.limits import NO_LIMITS, Limits
+from pipelines.batch.lock import locked
+from pipelines.batch.resume import (
+    Earlier,
+    check_model,
+    check_sources,
+    is_unchanged,
+    read_earlier,
+)
+from pipelines.batch.task import Baseline, Job, Status
 from pipelines.errors import InputError, RunError
 from pipelines.inputs import InputRecording, resolve_inputs
 from pipelines.run_folder import RunFolder
@@ -56,8 +62,10 @@ def score_run(
     run_path: str | Path,
     *,
     baseline: Baseline = None,
+    engine: str = "local",
     workers: int = 1,
     device: str = "auto",
+    limits: Limits = NO_LIMITS,
     resume: bool = True,
     progress: Progress | None = None,
 ) -> RunSummary:
@@ -73,11 +81,17 @@ def score_run(
         Created if needed. Reviews in it are never touched.
     baseline : tuple of float, optional
         ``(start_s, stop_s)`` of each recording, confirmed as usual for its patient.
+    engine : str
+        ``"local"``, or ``"ray"`` for Ray actors on this computer or on the cluster that the
+        environment variable ``RAY_ADDRESS`` names, whose computers see the same folders.
     workers : int
         More than 1: that many processes, started by spawn, so a script that calls this needs
         ``if __name__ == "__main__":``. The results do not depend on it.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    limits : Limits
+        Time and memory of one recording; one that needs more is set aside. With limits, more than
+        one worker or Ray, each recording is scored in another process, and for an hour at most.
     resume : bool
         Skip recordings that are done and whose files, model and baseline have not changed.
     progress : callable, optional
@@ -91,20 +105,27 @@ def score_run(
     Raises
     ------
     RarewaveError
-        If an argument is wrong, the run belongs to another model, or not one recording could be
+        If an argument is wrong, another call writes into the run, it belongs to another model, or not one recording could be
         scored; a new run folder is then not left behind.
     """
     _check_arguments(baseline, workers, device)
+    limits.check()
+    check_engine(engine)
     entries = resolve_inputs(inputs)
     model_sha256 = provenance.model_hash(model_path)
-    earlier = read_earlier(RunFolder(Path(run_path).absolute()))
-    check_model(earlier, model_sha256, entries, resume)
-    check_sources(earlier, entries)
-    job = Job(Path(model_path).absolute(), model_sha256, earlier.run.path, baseline, device)
-    todo = [e for e in entries if not (resume and is_unchanged(earlier, e, job))]
+    run = RunFolder(Path(run_path).absolute())
+    read_earlier(run)  # refuses a place that is no run before anything is written there
     results: dict[str, Status] = {}
-    if todo or not earlier.is_complete:
-        results = _score_all(job, Ledger(job, earlier, todo), todo, workers, progress)
+    with locked(run.path):
+        earlier = read_earlier(run)
+        check_model(earlier, model_sha256, entries, resume)
+        check_sources(earlier, entries)
+        model = Path(model_path).absolute()
+        job = Job(model, model_sha256, run.path, baseline, device, limits.memory_bytes)
+        todo = [e for e in entries if not (resume and is_unchanged(earlier, e, job))]
+        if todo or not earlier.is_complete:
+            how = (engine, min(workers, max(1, len(todo))), limits)
+            results = _score_all(job, earlier, todo, how, progress)
     failed = [Quarantined(r["recording_id"], r["reason"]) for r in results.values() if r["reason"]]
     if failed and len(failed) == len(entries):
         raise RunError(_all_failed(failed))
@@ -136,43 +157,25 @@ def _all_failed(failed: Sequence[Quarantined]) -> str:
 
 def _score_all(
     job: Job,
-    ledger: Ledger,
+    earlier: Earlier,
     entries: Sequence[InputRecording],
-    workers: int,
+    how: tuple[str, int, Limits],
     progress: Progress | None,
 ) -> dict[str, Status]:
     """Score recordings and record each as it is done; return their status lines, in order."""
     report = progress or (lambda stage, done, total: None)
     stage = "scoring recordings"
+    ledger = Ledger(job, earlier, entries)
     report(stage, 0, len(entries))
-    make = partial(make_scorer, job)
+
+    def add(status: Status) -> None:
+        ledger.add(status)
+        report(stage, len(ledger.results), len(entries))
+
     try:
-        if workers == 1:
-            with _one_thread():
-                score = make()
-                for n, entry in enumerate(entries, 1):
-                    ledger.add(score(entry))
-                    report(stage, n, len(entries))
-        else:
-            n_workers = min(workers, len(entries))
-            with closing(in_processes(make, entries, n_workers)) as answers:
-                for n, (entry, answer) in enumerate(answers, 1):
-                    ledger.add(died(entry, answer) if isinstance(answer, Died) else answer)
-                    report(stage, n, len(entries))
+        if entries:
+            engine, workers, limits = how
+            score_with(engine, job, entries, workers, limits, add)
     finally:
         ledger.close()
     return {entry.recording_id: ledger.results[entry.recording_id] for entry in entries}
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Undo afterwards what :func:`make_scorer` does to the number of threads."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -25,7 +25,6 @@ class Ledger:
     def __init__(self, job: Job, earlier: Earlier, entries: Sequence[InputRecording]) -> None:
         self.results: dict[str, Status] = {}
         self._job, self._earlier, self._entries = job, earlier, entries
-        self._existed = earlier.run.path.exists()
         self._begun = bool(earlier.manifest)
         self._unwritten: list[Status] = []
         self._start_s = self._written_s = time.monotonic()
@@ -55,10 +54,9 @@ class Ledger:
         if self._begun:
             self._write_manifest()
             return
-        ours = (path / "recordings",) if self._existed else (path / "recordings", path)
-        for folder in ours:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        recordings = path / "recordings"
+        if recordings.is_dir() and not any(recordings.iterdir()):
+            recordings.rmdir()
 
     def _append(self, status: Status) -> None:
         known = self._earlier.status.get(status["recording_id"], {})

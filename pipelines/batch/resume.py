@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.batch.lock import LOCK_NAME
 from pipelines.batch.task import STAGING, Job
 from pipelines.errors import RecordingError, RunError
 from pipelines.inputs import InputRecording
@@ -57,7 +58,7 @@ def read_earlier(run: RunFolder) -> Earlier:
     if not run.path.is_dir():
         raise RunError(f"{run.path.name} is a file; give --out the name of a folder")
     manifest = run.manifest() if run.manifest_path.is_file() else {}
-    names = {path.name for path in run.path.iterdir()}
+    names = {path.name for path in run.path.iterdir()} - {LOCK_NAME}
     if not manifest and names and not (_OURS & names):
         raise RunError(
             f"{run.path.name} exists and is no run folder (no run.json); give --out a new folder"

@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pipelines import provenance
+from pipelines.batch.limits import limit_memory
+from pipelines.batch.retry import with_retries
 from pipelines.batch.workers import Died
 from pipelines.errors import describe_error
 from pipelines.inputs import InputRecording
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 STAGING = ".scoring"
 """Folder in a run where tables are written before they are renamed into place."""
+_NO_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory", "out of memory")
 Baseline = tuple[float, float] | None
 Status = dict[str, Any]
 """One line of ``status.jsonl``."""
@@ -40,6 +43,7 @@ class Job:
     run_path: Path
     baseline: Baseline
     device: str
+    memory_bytes: int | None = None
 
 
 def make_scorer(job: Job) -> Callable[[InputRecording], Status]:
@@ -55,28 +59,20 @@ def make_scorer(job: Job) -> Callable[[InputRecording], Status]:
 
     threadpool_limits(1)
     torch.set_num_threads(1)
-    return partial(_score_one, job, load_model(job.model_path, device=job.device))
+    model = load_model(job.model_path, device=job.device)
+    limit_memory(job.memory_bytes)
+    return partial(_score_one, job, model)
 
 
 def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
     """Score one recording and put its tables in place; whatever goes wrong is a status line."""
-    from pipelines.scoring import score_recording
-
     start_s = time.monotonic()
     hashes: dict[str, str] = {}
     try:
-        recording = entry.open()
-        hashes = provenance.input_hashes(recording.files)
-        scored = score_recording(
-            model,
-            recording,
-            recording_id=entry.recording_id,
-            patient_id=entry.patient_id,
-            baseline=job.baseline,
-        )
+        scored, duration_s = with_retries(partial(_read_and_score, job, model, entry, hashes))
         put_tables(job.run_path, entry.recording_id, scored)
     except Exception as error:
-        return _set_aside(entry, describe_error(error), hashes)
+        return _set_aside(entry, _describe(error), hashes)
     windows = scored.windows
     return {
         "recording_id": entry.recording_id,
@@ -88,13 +84,40 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
         "n_segments": len(scored.segments),
         "n_not_scorable": int((~windows["scorable"]).sum()),
         "differs": scored.drift["differs"],
-        "duration_s": recording.duration_s,
+        "duration_s": duration_s,
         "sha256": hashes,
         "model_sha256": job.model_sha256,
         "baseline": None if job.baseline is None else list(job.baseline),
         "at": provenance.now(),
         "took_s": round(time.monotonic() - start_s, 3),
     }
+
+
+def _read_and_score(
+    job: Job, model: Model, entry: InputRecording, hashes: dict[str, str]
+) -> tuple[Scored, float]:
+    """Return the tables and the length of a recording; fill in the hashes of its files."""
+    from pipelines.scoring import score_recording
+
+    hashes.clear()
+    recording = entry.open()
+    hashes.update(provenance.input_hashes(recording.files))
+    scored = score_recording(
+        model,
+        recording,
+        recording_id=entry.recording_id,
+        patient_id=entry.patient_id,
+        baseline=job.baseline,
+    )
+    return scored, recording.duration_s
+
+
+def _describe(error: Exception) -> str:
+    """Return one line; libraries say in their own ways that there is no memory."""
+    text = str(error)
+    if any(words in text for words in _NO_MEMORY):
+        return describe_error(MemoryError())
+    return describe_error(error)
 
 
 def _set_aside(entry: InputRecording, reason: str, hashes: dict[str, str]) -> Status:
@@ -110,10 +133,17 @@ def _set_aside(entry: InputRecording, reason: str, hashes: dict[str, str]) -> St
 
 def died(entry: InputRecording, death: Died) -> Status:
     """Return the status line of a recording whose process ended without an answer."""
-    reason = (
-        f"the process that scored it ended unexpectedly (exit code {death.exit_code}), perhaps for "
-        "want of memory; try it alone with fewer --workers"
-    )
+    if death.overtime_s is not None:
+        reason = (
+            f"it took longer than the {death.overtime_s / 60:g} minutes that a recording may take; "
+            "look at it with 'rarewave info', or give a longer --time-limit"
+        )
+    else:
+        code = "" if death.exit_code is None else f" (exit code {death.exit_code})"
+        reason = (
+            f"the process that scored it ended unexpectedly{code}, perhaps for want of memory; "
+            "try it alone with fewer --workers"
+        )
     return _set_aside(entry, reason, {})
 
 

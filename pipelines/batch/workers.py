@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -26,10 +27,13 @@ class Died:
     Attributes
     ----------
     exit_code : int or None
-        Negative: the signal that ended it.
+        Negative: the signal that ended it. None if that is not known.
+    overtime_s : float or None
+        It was ended because it took longer than this.
     """
 
     exit_code: int | None
+    overtime_s: float | None = None
 
 
 @dataclass
@@ -40,10 +44,14 @@ class _Worker(Generic[Task]):
     connection: Connection
     ready: bool = False
     task: Task | None = None
+    begun_s: float = 0.0
 
 
 def in_processes(
-    make: Callable[[], Callable[[Task], Result]], tasks: Sequence[Task], n_workers: int
+    make: Callable[[], Callable[[Task], Result]],
+    tasks: Sequence[Task],
+    n_workers: int,
+    limit_s: float | None = None,
 ) -> Generator[tuple[Task, Result | Died]]:
     """Yield each task with its result, in the order in which they finish.
 
@@ -56,6 +64,8 @@ def in_processes(
     n_workers : int
         Processes, started afresh (spawn). One that dies at work is replaced; one that cannot
         start is not, the others do its share.
+    limit_s : float, optional
+        Seconds after which a process that still works on one task is ended.
 
     Yields
     ------
@@ -76,7 +86,11 @@ def in_processes(
             while waiting and len(workers) < n_workers:
                 workers.append(_start(make))
             pending = {w.connection: w for w in workers if w.task is not None or not w.ready}
-            for connection in wait(list(pending)):
+            finished = wait(list(pending), _time_left(workers, limit_s))
+            for worker in _overdue(workers, limit_s, finished):
+                _forget(worker, workers)
+                yield cast(Task, worker.task), Died(None, limit_s)
+            for connection in finished:
                 worker = pending[cast(Connection, connection)]
                 answer = _receive(worker)
                 if isinstance(answer, Died):
@@ -107,6 +121,26 @@ def _give(workers: list[_Worker[Task]], waiting: list[Task]) -> None:
             _forget(worker, workers)
         else:
             worker.task = waiting.pop()
+            worker.begun_s = time.monotonic()
+
+
+def _time_left(workers: list[_Worker[Task]], limit_s: float | None) -> float | None:
+    """Return the seconds until the first of the workers is overdue."""
+    begun = [worker.begun_s for worker in workers if worker.task is not None]
+    if limit_s is None or not begun:
+        return None
+    return max(0.0, min(begun) + limit_s - time.monotonic())
+
+
+def _overdue(
+    workers: list[_Worker[Task]], limit_s: float | None, finished: Sequence[object]
+) -> list[_Worker[Task]]:
+    """Return the workers that have had their time and say nothing."""
+    if limit_s is None:
+        return []
+    latest = time.monotonic() - limit_s
+    busy = [worker for worker in workers if worker.task is not None]
+    return [w for w in busy if w.begun_s <= latest and w.connection not in finished]
 
 
 def _forget(worker: _Worker[Task], workers: list[_Worker[Task]]) -> None:

@@ -16,7 +16,6 @@ from pipelines.cli.options import (
     parse_interval,
 )
 from pipelines.cli.terminal import complain, plain, progress_on_stderr
-from pipelines.errors import InputError
 
 EXAMPLE = "Example: rarewave score models/night ward/*.edf --out runs/ward --workers 4"
 
@@ -33,9 +32,25 @@ def command(
     inputs: InputsArgument,
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the results.")],
     baseline: BaselineOption = None,
-    engine: Annotated[Engine, typer.Option("--engine", help="Only local so far.")] = Engine.local,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="ray: actors, also on the cluster of RAY_ADDRESS.")
+    ] = Engine.local,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
     device: DeviceOption = Device.auto,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--time-limit",
+            metavar="MINUTES",
+            help="Set a recording aside that takes longer (60 with several workers).",
+        ),
+    ] = None,
+    memory_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--memory-limit", metavar="GIB", help="Set a recording aside that takes more (Linux)."
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -48,19 +63,24 @@ def command(
     With --baseline, that part of each recording (seconds) is taken as usual for the patient.
     """
     interval = parse_interval(baseline)
-    if engine is Engine.ray:
-        raise InputError("--engine ray is not in this version; use --engine local with --workers N")
     from pipelines.batch import score_run
+    from pipelines.batch.limits import Limits
     from pipelines.run_folder import RunFolder
 
+    limits = Limits(
+        None if time_limit is None else 60 * time_limit,
+        None if memory_limit is None else int(memory_limit * 2**30),
+    )
     with progress_on_stderr() as progress:
         summary = score_run(
             model,
             inputs,
             out,
             baseline=interval,
+            engine=engine.value,
             workers=workers,
             device=device.value,
+            limits=limits,
             resume=resume,
             progress=progress,
         )
