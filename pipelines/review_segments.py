@@ -6,20 +6,35 @@ segments of their own. So a decision survives another threshold and another scor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.features.registry import describe
-from pipelines.run_folder import SEGMENT_SCHEMA
+from pipelines.run_folder import SEGMENT_SCHEMA, RunFolder
 from pipelines.store import Decision
 
 ADDED = "added by a reader"
 KEPT = "not flagged at this threshold"
 _EPSILON_S = 1e-6
 _UNKNOWN_S = 1.0
+
+
+def merge_seconds(run: RunFolder) -> float:
+    """Return how far apart windows may lie to become one segment: the setting of the run's model.
+
+    Two seconds, the default, where the model's folder is gone.
+    """
+    path = Path(str(run.manifest().get("model", {}).get("path", ""))) / "config.json"
+    try:
+        settings = json.loads(path.read_text("utf-8"))["pipeline"]["settings"]
+        return float(settings["segments"]["merge_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 2.0
 
 
 def segments_above(windows: pd.DataFrame, threshold: float, merge_s: float) -> pd.DataFrame:

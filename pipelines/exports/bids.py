@@ -9,6 +9,7 @@ folder for an ECG alone, so an ECG goes into ``beh/``.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -45,6 +46,11 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     "differs_in": {"Description": "Features most responsible for the score"},
     "verdict": {"Description": "Last decision of a reader"},
     "comment": {"Description": "What the reader wrote"},
+    "label": {"Description": "What the reader called it"},
+    "origin": {
+        "Description": "flagged by the model; kept: decided about, not flagged now; added by a reader"
+    },
+    "reader": {"Description": "Whose decision it is"},
     "decided_at": {"Description": "When, UTC"},
 }
 
@@ -127,13 +133,16 @@ def _cells(segment: Segment) -> Iterator[str]:
         f"{segment.start_s:.3f}",
         f"{segment.duration_s:.3f}",
         "anomaly",
-        f"{segment.peak_score:.6g}",
-        f"{segment.min_p_value:.6g}",
+        None if math.isnan(segment.peak_score) else f"{segment.peak_score:.6g}",
+        None if math.isnan(segment.min_p_value) else f"{segment.min_p_value:.6g}",
         str(segment.n_windows),
         segment.top_channel,
         ",".join(segment.top_features),
         segment.verdict,
         decision.comment if decision else None,
+        segment.label,
+        segment.origin,
+        decision.user if decision else None,
         decision.decided_at.strftime("%Y-%m-%dT%H:%M:%SZ") if decision else None,
     ]
     for value in values:

@@ -181,10 +181,7 @@ def _marks(segments: Sequence[Segment]) -> Iterator[Any]:
     import edfio
 
     for segment in segments:
-        text = (
-            f"Rarewave: score {segment.peak_score:.3g}, p {segment.min_p_value:.2g}, "
-            f"{segment.verdict}; {segment.description}"
-        )
+        text = f"Rarewave: {segment.score_words}, {segment.review_words}; {segment.description}"
         yield edfio.EdfAnnotation(segment.start_s, segment.duration_s, _text(text))
 
 

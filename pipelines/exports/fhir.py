@@ -9,6 +9,7 @@ medical device; the decision is a component of the observation, and a Provenance
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -127,7 +128,7 @@ def _device(selection: Selection) -> dict[str, Any]:
 def _observation(segment: Segment, device: str, now: str) -> dict[str, Any]:
     words = (
         f"Segment from {segment.start_s:.3f} s for {segment.duration_s:.3f} s: "
-        f"{printable(segment.description)}. Reader: {segment.verdict}. {NOTICE}"
+        f"{printable(segment.description)}. Reader: {printable(segment.review_words)}. {NOTICE}"
     )
     observation: dict[str, Any] = {
         "resourceType": "Observation",
@@ -163,6 +164,8 @@ def _components(segment: Segment) -> Iterator[dict[str, Any]]:
         ("smallest conformal p-value", segment.min_p_value, "1"),
     )
     for name, value, unit in quantities:
+        if math.isnan(value):  # of an added event nothing may be scored
+            continue
         quantity = {"value": value, "unit": unit, "code": unit}
         quantity["system"] = "http://unitsofmeasure.org"
         yield {"code": {"text": name}, "valueQuantity": quantity}
@@ -170,6 +173,8 @@ def _components(segment: Segment) -> Iterator[dict[str, Any]]:
         "channel most responsible": segment.top_channel or "",
         "differs in": "; ".join(describe(name) for name in segment.top_features),
         "decision of the reader": segment.verdict,
+        "label of the reader": segment.label,
+        "found by": {"added": "a reader"}.get(segment.origin, "software"),
     }
     for name, text in texts.items():
         if printable(text):

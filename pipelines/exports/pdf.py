@@ -21,7 +21,7 @@ from pipelines.exports.report import (
     summary,
     time_text,
 )
-from pipelines.exports.selection import Exporter, Failures, Selection
+from pipelines.exports.selection import Exporter, Failures, Segment, Selection
 from pipelines.exports.writing import NOTICE, replacing
 
 _MAX_CELL: Final = 300
@@ -97,7 +97,7 @@ def _chapter(chapter: Chapter) -> Iterator[Any]:
     if 0 < chapter.n_strips < len(chapter.segments):
         drawn = f"; the {chapter.n_strips} of highest score are drawn, all are listed"
     yield paragraph(
-        f"{time_text(chapter.duration_s)[:-2]} h, {chapter.n_windows} windows, "
+        f"{chapter.review} {time_text(chapter.duration_s)[:-2]} h, {chapter.n_windows} windows, "
         f"{chapter.n_not_scorable} of them not scorable, {len(chapter.segments)} segments{drawn}",
         9,
         colour=SOFT,
@@ -132,8 +132,7 @@ def _card(card: Card) -> Iterator[Any]:
     channel = f", most on {segment.top_channel}" if segment.top_channel else ""
     yield paragraph(
         f"{card.number}. {time_text(segment.start_s)} for {segment.duration_s:.1f} s{clock}; "
-        f"peak score {segment.peak_score:.3g}, p {segment.min_p_value:.2g}{channel}; "
-        f"{segment.verdict}",
+        f"{_peak(segment)}{channel}; {segment.review_words}",
         11,
         bold=True,
     )
@@ -153,6 +152,12 @@ def _card(card: Card) -> Iterator[Any]:
         yield paragraph(extent, 8, colour=SOFT)
 
 
+def _peak(segment: Segment) -> str:
+    return (
+        segment.score_words.replace("score", "peak score", 1) if segment.is_scored else "no score"
+    )
+
+
 def _list(chapter: Chapter) -> Any:
     head = ["No.", "Start", "Seconds", "Peak score", "p", "Channel", "Differs in", "Verdict"]
     rows = [
@@ -160,11 +165,11 @@ def _list(chapter: Chapter) -> Any:
             str(card.number),
             time_text(card.segment.start_s),
             f"{card.segment.duration_s:.1f}",
-            f"{card.segment.peak_score:.3g}",
-            f"{card.segment.min_p_value:.2g}",
+            f"{card.segment.peak_score:.3g}" if card.segment.is_scored else "",
+            f"{card.segment.min_p_value:.2g}" if card.segment.is_scored else "",
             card.segment.top_channel or "",
             card.reasons[0] if card.reasons else "",
-            card.segment.verdict,
+            card.segment.review_words,
         ]
         for card in chapter.segments
     ]

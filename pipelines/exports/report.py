@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from pipelines.channel_names import printable
@@ -19,6 +20,11 @@ from pipelines.store import VERDICTS
 
 STRIPS_PER_RECORDING: Final = 12
 STRIPS_PER_RUN: Final = 240
+REVIEW_WORDS: Final = {
+    "new": "Nothing of it was reviewed.",
+    "in_review": "Its review is not signed off.",
+    "final": "Its review is signed off.",
+}
 READING: Final = (
     "The score says how little a stretch of signal resembles what the model was fitted on. It is "
     "not the probability of a disease, and what is not flagged has not been found to be in order. "
@@ -51,6 +57,8 @@ class Chapter:
     n_windows, n_not_scorable : int
     signal_problem : str or None
         Why no strip could be drawn.
+    review : str
+        How far the review is, in words.
     """
 
     recording_id: str
@@ -59,6 +67,7 @@ class Chapter:
     n_windows: int
     n_not_scorable: int
     signal_problem: str | None
+    review: str
 
     @property
     def duration_s(self) -> float:
@@ -95,7 +104,7 @@ def _chapter(
         duration_s = recording.duration_s
     if duration_s is None:
         duration_s = float(windows["stop_s"].max()) if len(windows) else 0.0
-    ranked = sorted(segments, key=lambda s: -s.peak_score)
+    ranked = sorted(segments, key=lambda s: -np.nan_to_num(s.peak_score, nan=np.inf))
     drawn = {s.segment_id for s in ranked[:most]} if recording else set()
     cards = []
     for number, segment in enumerate(segments, start=1):
@@ -112,6 +121,7 @@ def _chapter(
         n_windows=len(windows),
         n_not_scorable=int((~windows["scorable"].astype(bool)).sum()),
         signal_problem=failures.reasons.get(recording_id),
+        review=REVIEW_WORDS[selection.states.get(recording_id, "new")],
     )
 
 

@@ -1,8 +1,9 @@
-"""What is exported: the segments of a run joined with the last decision about each."""
+"""What is exported: the segments of a run joined with what is decided about each."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,26 +12,37 @@ from typing import Any, Final, Protocol
 import pandas as pd
 
 from pipelines.errors import ExportError, RarewaveError
-from pipelines.readers import read_recording
 from pipelines.recording import Recording
+from pipelines.review_segments import merge_seconds, under_review
 from pipelines.run_folder import RunFolder
-from pipelines.store import Decision, ReviewStore
+from pipelines.store import Decision, Head, ReviewStore
+from pipelines.store.folding import State, fold, state_of
 
-REVIEW_COLUMNS: Final = ("verdict", "comment", "reviewer", "decided_at")
+REVIEW_COLUMNS: Final = (
+    "verdict",
+    "comment",
+    "reviewer",
+    "decided_at",
+    "label",
+    "origin",
+    "found_start_s",
+    "found_stop_s",
+    "readers_differ",
+)
 NO_DECISION: Final = "undecided"
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A flagged segment and the last decision about it, for formats that are no tables.
+    """A segment and the present decision about it, for formats that are no tables.
 
     Attributes
     ----------
     segment_id : str
     start_s, stop_s : float
-        Seconds on the recording's clock.
+        Seconds on the recording's clock, as readers set them.
     peak_score, min_p_value : float
-        Of its windows; no unit.
+        Of its windows; no unit. NaN for an added event on which nothing was scored.
     n_windows : int
     description : str
     top_features : tuple of str
@@ -39,6 +51,13 @@ class Segment:
     verdict : str
         "undecided" where nobody decided.
     decision : Decision or None
+    label : str
+        What a reader called it; empty if nothing.
+    origin : str
+        "flagged", "kept" (decided about, not flagged by the scores the run has now) or "added"
+        (by a reader).
+    found_start_s, found_stop_s : float
+        Where scoring found it, before a reader moved its bounds.
     """
 
     segment_id: str
@@ -52,11 +71,33 @@ class Segment:
     top_channel: str | None
     verdict: str
     decision: Decision | None
+    label: str
+    origin: str
+    found_start_s: float
+    found_stop_s: float
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.stop_s - self.start_s
+
+    @property
+    def is_scored(self) -> bool:
+        """False for an added event on which nothing was scored."""
+        return not math.isnan(self.peak_score)
+
+    @property
+    def score_words(self) -> str:
+        """Peak score and smallest p-value in words."""
+        if not self.is_scored:
+            return "not scored"
+        return f"score {self.peak_score:.3g}, p {self.min_p_value:.2g}"
+
+    @property
+    def review_words(self) -> str:
+        """Verdict and label in words. The label is untrusted text."""
+        words = f"{self.verdict}, labelled {self.label}" if self.label else self.verdict
+        return f"{words}, added by a reader" if self.origin == "added" else words
 
 
 @dataclass(frozen=True)
@@ -73,7 +114,11 @@ class Selection:
     recording_ids : tuple of str
         The scored recordings.
     decisions : mapping
-        The last decision per ``(recording_id, segment_id)``.
+        The present decision per ``(recording_id, segment_id)``.
+    head : Head
+        How far the review log went when it was read: a receipt.
+    states : mapping
+        Per recording ``"new"``, ``"in_review"`` or ``"final"`` (signed off).
     """
 
     run: RunFolder
@@ -81,6 +126,8 @@ class Selection:
     manifest: Mapping[str, Any]
     recording_ids: tuple[str, ...]
     decisions: Mapping[tuple[str, str], Decision]
+    head: Head
+    states: Mapping[str, State]
 
     @classmethod
     def of(cls, run: str | Path, only: str) -> Selection:
@@ -91,8 +138,14 @@ class Selection:
             raise ExportError(
                 f"{folder.path.name} holds no scored recording; see status.jsonl in it for why"
             )
-        decisions = ReviewStore(folder.reviews_path).latest()
-        return cls(folder, only, folder.manifest(), recording_ids, decisions)
+        store = ReviewStore(folder.reviews_path)
+        head, events = store.head(), store.events()
+        events = tuple(event for event in events if event.number <= head.n_entries)
+        states = {
+            name: state_of(e for e in events if e.recording_id == name) for name in recording_ids
+        }
+        manifest = folder.manifest()
+        return cls(folder, only, manifest, recording_ids, fold(events), head, states)
 
     @property
     def kind(self) -> str:
@@ -114,6 +167,10 @@ class Selection:
                 top_channel=str(row["top_channel"]) if pd.notna(row["top_channel"]) else None,
                 verdict=str(row["verdict"]),
                 decision=self.decisions.get((recording_id, str(row["segment_id"]))),
+                label=str(row["label"]),
+                origin=str(row["origin"]),
+                found_start_s=float(row["found_start_s"]),
+                found_stop_s=float(row["found_stop_s"]),
             )
             for row in self.segment_table(recording_id).to_dict("records")
         )
@@ -122,23 +179,32 @@ class Selection:
         """Return the chosen segments of one recording as a table, in order of time.
 
         The columns of ``segments.parquet`` and :data:`REVIEW_COLUMNS`; `decided_at` is a UTC
-        timestamp or missing, `verdict` is "undecided" where nobody decided.
+        timestamp or missing, `verdict` is "undecided" where nobody decided. Segments that were
+        decided about or added are in it whatever is flagged now, with the bounds readers set.
         """
-        table = self.run.segments(recording_id).sort_values("start_s", kind="stable")
-        known = [self.decisions.get((recording_id, s)) for s in table["segment_id"]]
+        own = {s: d for (name, s), d in self.decisions.items() if name == recording_id}
+        flagged = self.run.segments(recording_id).sort_values("start_s", kind="stable")
+        if own:
+            windows, merge_s = self.run.windows(recording_id), merge_seconds(self.run)
+        else:
+            windows, merge_s = flagged, 0.0
+        table = under_review(flagged, windows, own, merge_s)
+        known = [own.get(s) for s in table["segment_id"]]
         table["verdict"] = pd.array([d.verdict if d else NO_DECISION for d in known], dtype="str")
         table["comment"] = pd.array([d.comment if d else "" for d in known], dtype="str")
         table["reviewer"] = pd.array([d.user if d else "" for d in known], dtype="str")
         table["decided_at"] = pd.array(
             [d.decided_at if d else None for d in known], dtype=pd.DatetimeTZDtype("us", "UTC")
         )
+        table["label"] = pd.array([d.label if d else "" for d in known], dtype="str")
+        table["readers_differ"] = [bool(d and d.conflict) for d in known]
         if self.only == "accepted":
             table = table[table["verdict"] == "accepted"]
         return table.reset_index(drop=True)
 
     def source(self, recording_id: str) -> Recording:
         """Open the recording that was scored; refuse one that has changed since."""
-        recording = read_recording(self.run.source(recording_id))
+        recording = self.run.open_source(recording_id)
         (entry,) = (e for e in self.manifest["inputs"] if e["recording_id"] == recording_id)
         for file in recording.files:
             scored = entry.get("sha256", {}).get(file.name)

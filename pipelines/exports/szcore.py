@@ -10,6 +10,7 @@ one that the format cannot hold, `dateTime` is 1 January 1900.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import StringIO
@@ -68,7 +69,7 @@ def _rows(selection: Selection, recording_id: str) -> Iterator[list[str]]:
             f"{segment.start_s:.2f}",
             f"{segment.duration_s:.2f}",
             "sz",
-            f"{1 - segment.min_p_value:.4f}",
+            "n/a" if math.isnan(segment.min_p_value) else f"{1 - segment.min_p_value:.4f}",
             segment.top_channel or "n/a",
             *common,
         ]

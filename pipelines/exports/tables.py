@@ -22,6 +22,11 @@ _REVIEWED_SCHEMA: Final = pa.schema(
         pa.field("comment", pa.string(), nullable=False),
         pa.field("reviewer", pa.string(), nullable=False),
         pa.field("decided_at", pa.timestamp("us", tz="UTC")),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("found_start_s", pa.float64(), nullable=False),
+        pa.field("found_stop_s", pa.float64(), nullable=False),
+        pa.field("readers_differ", pa.bool_(), nullable=False),
     ]
 )
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")

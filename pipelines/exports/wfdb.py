@@ -89,10 +89,7 @@ def _sfreq(recording: Recording, kind: str) -> float:
 
 
 def _opening(segment: Segment) -> str:
-    return (
-        f"(does not fit: score {segment.peak_score:.3g}, p {segment.min_p_value:.2g}, "
-        f"{segment.verdict}; {segment.description}"
-    )
+    return f"(does not fit: {segment.score_words}, {segment.review_words}; {segment.description}"
 
 
 def _note(text: str) -> str:

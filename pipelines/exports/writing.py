@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 from pipelines.errors import ExportError
 from pipelines.exports.selection import Failures, Selection
+from pipelines.rescore import baseline_of
 from pipelines.run_folder import write_json
 
 NOTICE: Final = "Research use only. Not a medical device."
@@ -69,6 +71,13 @@ def write_notice(
         "format": format,
         "files": [file.relative_to(to).as_posix() for file in files],
         "failed": failures.reasons,
+        "reviews": asdict(selection.head),
+        "signed_off": [n for n in selection.recording_ids if selection.states[n] == "final"],
+        "baselines": {
+            name: list(baseline)
+            for name in selection.recording_ids
+            if (baseline := baseline_of(selection.run, name)) is not None
+        },
     }
     write_json(path, content)
     return path
