@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.features.ecg import GRID_S, RHYTHM_FEATURES, beat_waveforms, rhythm_features
 from pipelines.heartbeats import detect_beats
 from pipelines.preprocessing import Chunk, band_pass
-from pipelines.quality import faults, reasons
+from pipelines.quality import ecg_faults, faults, reasons
 from pipelines.recording import Recording
 from pipelines.windows import Windows, cut
 
@@ -20,8 +20,10 @@ def beats(chunk: Chunk, names: tuple[str, ...], sfreq: float) -> Windows:
     """Cut a chunk into heartbeats; the intervals between them are added by :func:`with_rhythm`."""
     peaks = detect_beats(np.nan_to_num(chunk.data), sfreq)
     at = peaks + chunk.start
-    peaks = peaks[(at >= chunk.core[0]) & (at < chunk.core[1])]
+    own = (at >= chunk.core[0]) & (at < chunk.core[1])
     filtered = band_pass(chunk.data, sfreq, *_BAND_HZ)
+    noisy = {k: v[own] for k, v in ecg_faults(chunk.data, filtered, peaks, sfreq).items()}
+    peaks = peaks[own]
     first = peaks + round(GRID_S[0] * sfreq)
     length = round((GRID_S[-1] - GRID_S[0]) * sfreq)
     raw = cut(chunk.data, np.clip(first, 0, chunk.data.shape[1] - length), length)
@@ -32,7 +34,7 @@ def beats(chunk: Chunk, names: tuple[str, ...], sfreq: float) -> Windows:
         center_s=center_s,
         channel_values=beat_waveforms(filtered, peaks, sfreq),
         common_values=np.empty((len(peaks), 0)),
-        reason=reasons(faults(raw, _FLAT_V), 0.0),
+        reason=reasons(faults(raw, _FLAT_V) | noisy, 0.0, "lead"),
         channels=names,
     )
 

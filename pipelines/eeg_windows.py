@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import EegSettings
-from pipelines.features.eeg import channel_features, spatial_features
+from pipelines.features.eeg import BANDS, CHANNEL_FEATURES, channel_features, spatial_features
 from pipelines.montage import Montage, montage
 from pipelines.preprocessing import Chunk, band_pass
-from pipelines.quality import faults, reasons
+from pipelines.quality import eeg_faults, faults, reasons
 from pipelines.windows import Windows, concatenate, cut
 
 _FLAT_V = 1e-6
@@ -57,14 +57,25 @@ def _measure(
     raw = cut(chunk.data, starts - chunk.start, length)
     signals = cut(filtered, starts - chunk.start, length)
     found = {name: derived.touched(where) for name, where in faults(raw, _FLAT_V).items()}
-    signals[np.logical_or.reduce(list(found.values()))] = np.nan
+    values = channel_features(signals, sfreq)
+    found |= eeg_faults(raw[:, list(derived.plus)], signals, _high_share(values), sfreq)
+    faulty = np.logical_or.reduce(list(found.values()))
+    signals[faulty] = np.nan
+    values[faulty] = np.nan
     start_s = chunk.piece.start_s + starts / sfreq
     return Windows(
         start_s=start_s,
         stop_s=start_s + length / sfreq,
         center_s=start_s + length / sfreq / 2,
-        channel_values=channel_features(signals, sfreq).astype(np.float32),
+        channel_values=values.astype(np.float32),
         common_values=spatial_features(signals, derived.names),
         reason=reasons(found, 0.25),
         channels=derived.names,
     )
+
+
+def _high_share(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the power in all bands that lies in the highest."""
+    powers = np.exp(values[..., [CHANNEL_FEATURES.index(band) for band in BANDS]])
+    share: NDArray[np.float64] = powers[..., -1] / np.maximum(powers.sum(axis=-1), 1e-30)
+    return share

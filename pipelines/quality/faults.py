@@ -1,4 +1,4 @@
-"""When a window cannot be scored, and why. A bad signal is never called an anomaly."""
+"""What is wrong with a signal whatever it shows, and when that forbids scoring a window."""
 
 from __future__ import annotations
 
@@ -33,17 +33,20 @@ def faults(windows: NDArray[np.float64], flat_v: float) -> dict[str, NDArray[np.
     return {MISSING: missing, FLAT: flat, CLIPPED: ~missing & ~flat & (share > CLIPPED_SHARE)}
 
 
-def reasons(found: dict[str, NDArray[np.bool_]], allowed_share: float) -> NDArray[np.object_]:
+def reasons(
+    found: dict[str, NDArray[np.bool_]], allowed_share: float, channel: str = "channel"
+) -> NDArray[np.object_]:
     """Return the reason that forbids scoring each window, or None.
 
     A window is refused where more than `allowed_share` of its channels are faulty; the reason
-    names the commonest fault and how many channels are affected.
+    names the commonest fault, the first in `found` of equals, and how many channels have any.
     """
     names = list(found)
     counts = np.stack([found[name].sum(axis=1) for name in names], axis=1)
+    faulty = np.logical_or.reduce(list(found.values())).sum(axis=1)
     n_channels = found[names[0]].shape[1]
     result = np.full(len(counts), None, dtype=object)
-    for i in np.flatnonzero(counts.sum(axis=1) > allowed_share * n_channels):
+    for i in np.flatnonzero(faulty > allowed_share * n_channels):
         worst = int(counts[i].argmax())
-        result[i] = f"{names[worst]} on {counts[i].sum()} of {n_channels} channels"
+        result[i] = f"{names[worst]} on {faulty[i]} of {n_channels} {channel}s"
     return result
