@@ -2,7 +2,7 @@
 
 Feature faults, in rows of the sample recordings that no model was fitted on: *shift* adds a
 multiple of the feature's spread; *swap* takes the feature's value from another usual row, so that
-only its relation to the others is broken. Counted are faults that are flagged. Hits: the broken
+only its relation to the others is broken. Counted are faults that lift a row above the score that 1 % of usual rows pass. Hits: the broken
 feature is first, or among the first three. Deletion: the share of the rise in score that is undone
 when the first k features named are put back. Beside it: features ordered by marginal z-score.
 
@@ -86,12 +86,13 @@ def feature_faults(model: Model, X: Floats, kind: str, seed: int) -> dict[str, A
         sign = g.choice([-1.0, 1.0], N_FAULTS)
         broken[index, j] += float(kind) * sign * spread[j]
     before, after = (model.estimator.anomaly_score(part) for part in (rows, broken))
-    seen = (after > model.threshold) & (before <= model.threshold)
+    limit = np.quantile(model.estimator.anomaly_score(X), 0.99)
+    seen = (after > limit) & (before <= limit)
     gains = {
         "flow": model.estimator.attribute(broken[seen]),
         "marginal_z": np.abs((broken[seen] - center) / spread),
     }
-    result: dict[str, Any] = {"n_faults": N_FAULTS, "n_flagged": int(seen.sum())}
+    result: dict[str, Any] = {"n_faults": N_FAULTS, "n_seen": int(seen.sum())}
     for name, values in gains.items():
         order = np.argsort(-values, axis=1, kind="stable")
         rank = (order == j[seen][:, None]).argmax(axis=1)
@@ -115,7 +116,7 @@ def channel_faults(
     model: Model, recording: Recording, starts: Sequence[float], fault: Fault
 ) -> dict[str, Any]:
     """Break each channel at one of `starts`; see whether the fault is flagged, and where."""
-    named, flagged, places = 0, 0, 0
+    named, flagged, refused, places = 0, 0, 0, 0
     names = model.channels or tuple(c.name for c in recording.of_kind(model.kind))
     for k, name in enumerate(names * max(1, 12 // len(names))):
         start_s = starts[k % len(starts)]
@@ -123,10 +124,16 @@ def channel_faults(
         inside = (found["center_s"] >= start_s) & (found["center_s"] < start_s + FAULT_S)
         hits = found[inside & found["flagged"]]
         places += 1
+        refused += bool((inside & ~found["scorable"]).any())
         flagged += len(hits) > 0
         blamed = hits["top_channel"].dropna().mode()
         named += len(blamed) > 0 and blamed[0] == name
-    return {"n_faults": places, "n_flagged": flagged, "channel_named": named}
+    return {
+        "n_faults": places,
+        "n_not_scorable": refused,
+        "n_flagged": flagged,
+        "channel_named": named,
+    }
 
 
 def nearest(model: Model, recording: Recording, limit: int = 60) -> dict[str, Any]:
