@@ -75,7 +75,7 @@ def test_side_files_settle_types_status_and_marks(dataset):
 def test_the_nearest_fitting_side_file_counts(dataset):
     """A file higher up applies if its entities fit; one below goes before it."""
     (dataset / "task-rest_channels.tsv").write_text("name\ttype\nEEG Fp1\tMISC\n")
-    (dataset / "task-other_channels.tsv").write_text("name\ttype\nEEG Pz\tMISC\n")
+    (dataset / "task-sleep_channels.tsv").write_text("name\ttype\nEEG Pz\tMISC\n")
     first, second = (entry.open() for entry in resolve_inputs([dataset]))
     assert [c.kind for c in first.channels] == ["eeg", "eeg", "eog", "eeg"]
     assert [c.kind for c in second.channels] == ["misc", "eeg", "eeg", "eeg"]

@@ -123,7 +123,10 @@ def test_damaged_files_are_refused_in_words(fif):
     content = path.read_bytes()
     huge = bytearray(content)
     struct.pack_into(">i", huge, 56 + 8, 2**31 - 1)
+    hidden = bytearray(content)
+    struct.pack_into(">i", hidden, 36 + 16, 1000)
     for changed, message in (
+        (bytes(hidden), "directory does not fit its tags"),
         (b"", "is empty"),
         (b"Dear colleague, Jane Doe" * 9, "not a FIF file"),
         (content[:-2000], "truncated"),
