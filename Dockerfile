@@ -1,0 +1,28 @@
+# Rarewave without a GPU. Build: docker build -t rarewave .
+# Score:     docker run --rm -v "$PWD:/data" rarewave score model night.edf --out runs/night
+# Dashboard: docker run --rm -p 127.0.0.1:8501:8501 -v "$PWD:/data" rarewave dashboard runs/night --host 0.0.0.0
+# Research use only. Not a medical device.
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY app app
+COPY flowcore flowcore
+COPY pipelines pipelines
+COPY sample_data sample_data
+RUN python -m venv /opt/rarewave \
+ && /opt/rarewave/bin/pip install --no-cache-dir \
+      --extra-index-url https://download.pytorch.org/whl/cpu .
+
+FROM python:3.12-slim
+COPY --from=build /opt/rarewave /opt/rarewave
+RUN useradd --create-home --uid 10001 rarewave \
+ && mkdir /data \
+ && chown rarewave /data
+ENV PATH=/opt/rarewave/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER rarewave
+WORKDIR /data
+EXPOSE 8501
+ENTRYPOINT ["rarewave"]
+CMD ["--help"]
