@@ -169,8 +169,8 @@ def _open(path: Path, pydicom: Any) -> DicomRecording:
     )
     if not sop_class.startswith(_ECG) or syntax not in (_IMPLICIT, _EXPLICIT):
         raise RecordingError(
-            f"{path.name} is no uncompressed, little-endian ECG waveform (class {sop_class[:64]}, "
-            f"transfer syntax {syntax[:64]}); export it as a 12-lead, general or ambulatory ECG"
+            f"{path.name} is no uncompressed, little-endian ECG waveform; "
+            "export it as a 12-lead, general or ambulatory ECG"
         )
     before, places = DicomLayout(path, start, implicit=syntax == _IMPLICIT).read()
     whole = pydicom.dcmread(io.BytesIO(head[:start] + before))
