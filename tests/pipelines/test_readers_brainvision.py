@@ -72,6 +72,7 @@ def test_samples_are_volts_or_the_unit_of_the_file(brainvision, form, order):
     scale = np.array([2.0, 0.1e-6, 0.5e-6, 1e-3])[:, None]
     np.testing.assert_allclose(data, digital[[3, 0, 1, 2]] * scale, rtol=1e-6)
     assert {file.suffix for file in recording.files} == {".vhdr", ".eeg", ".vmrk"}
+    assert "Jane" not in repr(vars(recording)) + repr(vars(recording._raw))
 
 
 def test_segments_with_dates_are_gaps_and_marks_move_with_them(brainvision):

@@ -71,6 +71,7 @@ def test_samples_are_volts_wherever_they_are_stored(eeglab, inside, flat):
     scale = np.array([1.0, 1e-6, 1e-6, 1e-6])[:, None]
     np.testing.assert_allclose(read, data[[3, 0, 1, 2]] * scale, rtol=1e-6)
     assert len(recording.files) == (1 if inside else 2)
+    assert "Jane" not in repr(vars(recording)) + repr(vars(recording._raw))
 
 
 def test_boundaries_are_gaps_of_the_samples_removed(eeglab):
