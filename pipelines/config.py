@@ -111,11 +111,14 @@ class EegSettings(_Section):
     reference : str
         ``"average"`` of all channels (as recorded if there are two or fewer), ``"none"``: as
         recorded, ``"linked"``: the ears, ``"bipolar"``: each electrode against the next behind.
+    notch : str
+        Mains frequency to remove, ``"50"`` or ``"60"`` Hz; ``"auto"``: the one found, if any.
     """
 
     window_s: float = Field(default=2.0, ge=1, le=10)
     hop_s: float = Field(default=1.0, ge=0.1, le=10)
     reference: Literal["average", "none", "linked", "bipolar"] = "average"
+    notch: Literal["auto", "none", "50", "60"] = "auto"
 
     @model_validator(mode="after")
     def _no_gaps(self) -> EegSettings:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipelines.config import EegSettings
 from pipelines.features.eeg import BANDS, CHANNEL_FEATURES, channel_features, spatial_features
+from pipelines.line_noise import remove_line
 from pipelines.montage import Montage, montage
 from pipelines.preprocessing import Chunk, band_pass
 from pipelines.quality import eeg_faults, faults, reasons
@@ -19,9 +20,15 @@ _BATCH_SAMPLES = 1 << 19
 
 
 def stretches(
-    chunk: Chunk, names: tuple[str, ...], sfreq: float, settings: EegSettings
+    chunk: Chunk,
+    names: tuple[str, ...],
+    sfreq: float,
+    settings: EegSettings,
+    line_hz: float | None = None,
 ) -> Windows | None:
     """Cut a chunk into stretches and measure each; None if it holds none that begins in its core.
+
+    Where a `line_hz` is given, that frequency of the mains is removed.
 
     Raises
     ------
@@ -35,7 +42,10 @@ def stretches(
     starts = np.arange(first, last, hop)
     if not len(starts):
         return None
-    filtered = band_pass(derived.apply(chunk.data), sfreq, *_BAND_HZ)
+    signal = derived.apply(chunk.data)
+    if line_hz is not None:
+        signal = remove_line(signal, sfreq, line_hz)
+    filtered = band_pass(signal, sfreq, *_BAND_HZ)
     at_once = max(1, _BATCH_SAMPLES // (length * len(names)))
     return concatenate(
         [
@@ -58,7 +68,7 @@ def _measure(
     signals = cut(filtered, starts - chunk.start, length)
     found = {name: derived.touched(where) for name, where in faults(raw, _FLAT_V).items()}
     values = channel_features(signals, sfreq)
-    found |= eeg_faults(raw[:, list(derived.plus)], signals, _high_share(values), sfreq)
+    found |= eeg_faults(signals, _high_share(values), sfreq)
     faulty = np.logical_or.reduce(list(found.values()))
     signals[faulty] = np.nan
     values[faulty] = np.nan

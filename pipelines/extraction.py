@@ -11,6 +11,7 @@ from pipelines.channel_choice import choose_channels as choose_channels
 from pipelines.ecg_windows import beats, with_rhythm
 from pipelines.eeg_windows import stretches
 from pipelines.errors import SignalError
+from pipelines.line_noise import find_line
 from pipelines.plan import Kind as Kind
 from pipelines.plan import Plan
 from pipelines.preprocessing import Chunk, iter_chunks
@@ -22,8 +23,6 @@ SAME_RATE = 0.01
 """Relative difference up to which two rates count as one, and nothing is resampled."""
 _BLOCK = 4096
 """Windows whose features are computed at once: memory does not grow with the recording."""
-_AROUND = 64
-"""Windows on each side that a beat is compared with, at least."""
 
 
 def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windows:
@@ -50,12 +49,7 @@ def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windo
     source = recording
     if any(abs(channel.sfreq / sfreq - 1) > SAME_RATE for channel in channels):
         source = Resampled(recording, names, sfreq)
-    sfreq = source.channel(names[0]).sfreq
-    measure: Callable[[Chunk], Windows | None] = (
-        (lambda chunk: beats(chunk, names, sfreq))
-        if kind == "ecg"
-        else (lambda chunk: stretches(chunk, names, sfreq, plan.eeg))
-    )
+    measure = _measurement(source, kind, plan, names)
     valid = np.zeros(len(names), dtype=bool)
     parts = []
     for chunk in iter_chunks(source, names):
@@ -72,6 +66,22 @@ def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windo
         raise SignalError(f"{recording.path.name} holds no complete {kind.upper()} window")
     windows = concatenate(parts)
     return with_rhythm(windows, recording) if kind == "ecg" else windows
+
+
+def _measurement(
+    source: Recording, kind: Kind, plan: Plan, names: tuple[str, ...]
+) -> Callable[[Chunk], Windows | None]:
+    """Return what makes windows of a chunk of the named channels."""
+    sfreq = source.channel(names[0]).sfreq
+    if kind == "ecg":
+        return lambda chunk: beats(chunk, names, sfreq)
+    notch = plan.eeg.notch
+    line_hz = find_line(source, names) if notch == "auto" else None
+    if notch in ("50", "60"):
+        line_hz = float(notch)
+    if line_hz is not None and line_hz >= 0.49 * sfreq:
+        line_hz = None  # the recording holds no such frequency
+    return lambda chunk: stretches(chunk, names, sfreq, plan.eeg, line_hz)
 
 
 def feature_names(windows: Windows, kind: Kind) -> tuple[str, ...]:
@@ -116,20 +126,19 @@ def _eeg_blocks(windows: Windows) -> Iterator[NDArray[np.float64]]:
 
 def _ecg_blocks(windows: Windows, usual: NDArray[np.bool_] | None) -> Iterator[NDArray[np.float64]]:
     """Compute the features of some beats at a time, with the beats around or the usual ones."""
-    from pipelines.features.ecg import shape_features
+    from pipelines.features.ecg import feature_rows
+    from pipelines.features.usual_beat import BEATS_NEEDED
 
-    waveforms, n = windows.channel_values, len(windows)
-    confirmed = None if usual is None else waveforms[usual]
-    size = _BLOCK if confirmed is None else max(_BLOCK, len(confirmed))
+    waveforms, rhythm, n = windows.channel_values, windows.common_values, len(windows)
+    if usual is None:
+        for first in range(0, n, _BLOCK):
+            start, last = max(0, first - BEATS_NEEDED), min(first + _BLOCK, n)
+            around = slice(start, last + BEATS_NEEDED)
+            yield feature_rows(waveforms[around], rhythm[around])[first - start :][: last - first]
+        return
+    confirmed = np.flatnonzero(usual)
+    size = max(_BLOCK, len(confirmed))
     for first in range(0, n, size):
-        last = min(first + size, n)
-        if confirmed is None:
-            start = max(0, first - _AROUND)
-            shape = shape_features(waveforms[start : last + _AROUND])[first - start :][
-                : last - first
-            ]
-        else:
-            known = np.arange(len(confirmed) + last - first) < len(confirmed)
-            together = np.concatenate([confirmed, waveforms[first:last]])
-            shape = shape_features(together, known)[len(confirmed) :]
-        yield np.hstack([windows.common_values[first:last], shape.reshape(last - first, -1)])
+        chosen = np.concatenate([confirmed, np.arange(first, min(first + size, n))])
+        known = np.arange(len(chosen)) < len(confirmed)
+        yield feature_rows(waveforms[chosen], rhythm[chosen], known)[len(confirmed) :]

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 NOISE, BASELINE = "muscle noise or interference", "baseline wander"
 NOISE_BAND_HZ = (25.0, 45.0)
-NOISE_RATIO = 0.09
+NOISE_RATIO = 0.11
 """Usual size of what lies in the noise band, against the waves: above it a beat is not scored."""
 BASELINE_V = 4e-3
 """Range of the baseline within two seconds, volts, above which a beat is not scored."""
