@@ -24,6 +24,7 @@ MISSING = -32768
 OVERVIEW_BINS = 1200
 MOST_POINTS = 3000
 MOST_ANNOTATIONS = 400
+_TREND_BINS = 600
 
 Payload = dict[str, Any]
 
@@ -91,6 +92,7 @@ def overview(
     duration_s: float,
     threshold: float | None,
     gaps: Iterable[tuple[float, float]] = (),
+    lane: Payload | None = None,
 ) -> Payload:
     """Return what the overview shows that does not change while a recording is reviewed."""
     bins = min(OVERVIEW_BINS, max(1, len(windows)))
@@ -102,6 +104,7 @@ def overview(
         "threshold": None if threshold is None else float(threshold),
         "unscorable": stretches(windows),
         "gaps": [[float(a), float(b)] for a, b in gaps],
+        "lane": lane,
     }
 
 
@@ -124,6 +127,48 @@ def marks(
             }
         )
     return result
+
+
+def thinned(marks: Sequence[Payload], duration_s: float) -> list[Payload]:
+    """Return at most one mark of each verdict for each bin of the overview, and the current one.
+
+    Ten thousand marks would otherwise travel to the browser with every key.
+    """
+    if len(marks) <= OVERVIEW_BINS:
+        return list(marks)
+    kept: dict[tuple[int, str], Payload] = {}
+    for mark in marks:
+        place = int(mark["start"] / max(duration_s, 1e-9) * OVERVIEW_BINS)
+        known = kept.get((place, mark["verdict"]))
+        if known is None or mark["current"]:
+            kept[place, mark["verdict"]] = mark
+    return list(kept.values())
+
+
+def trend(
+    windows: pd.DataFrame, features: pd.DataFrame | None, kind: str, duration_s: float
+) -> Payload | None:
+    """Return the heart rate, or the median alpha power, over the recording; None if not known.
+
+    The median of each bin: a trend to find one's way by, no measurement.
+    """
+    at = windows["center_s"].to_numpy(float)
+    if kind == "ecg":
+        gap = np.diff(at, prepend=np.nan)
+        values = np.where((gap > 0.25) & (gap < 3), 60 / np.where(gap > 0, gap, np.nan), np.nan)
+        name, unit = "heart rate", "/min"
+    elif features is not None and "alpha_median" in features and len(features) == len(windows):
+        values = features["alpha_median"].to_numpy(float)
+        name, unit = "alpha power", "ln"
+    else:
+        return None
+    if duration_s <= 0 or not np.isfinite(values).any():
+        return None
+    bins = max(1, min(_TREND_BINS, len(values) // 3))
+    place = (at / duration_s * bins).astype(int).clip(0, bins - 1)
+    medians: pd.Series[float] = pd.Series(values).groupby(place).median().reindex(range(bins))
+    middle = np.asarray(medians, dtype=np.float64)
+    return {"name": name, "unit": unit, **encode(middle)}
 
 
 def page_scores(windows: pd.DataFrame, view: View) -> list[list[Any]]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^&@/])")
 
@@ -70,6 +73,33 @@ def feature_row(words: str, comparison: str, rank: str, share: float) -> str:
         f'<div class="rw-line" role="img" aria-label="{text(rank)}">'
         f'<span class="rw-iqr"></span><span class="rw-dot" style="left:{left:.1f}%"></span></div>'
         f"<small>{text(comparison)} · {text(rank)}</small></div>"
+    )
+
+
+def waveform(signal: NDArray[np.float64], sfreq: float, channels: Sequence[str], words: str) -> str:
+    """Return a small picture of a group's average: one line a channel, at most three."""
+    if not signal.size:
+        return facts([("", words)]) if words else ""
+    rows = signal[:3]
+    height, width = 34.0, 200.0
+    unit = height * 0.86 / max(float(np.ptp(rows, axis=1).max()), 1e-12)
+    lines = []
+    for i, row in enumerate(rows):
+        x = np.linspace(0, width, len(row))
+        y = height * (i + 0.5) - (row - (row.max() + row.min()) / 2) * unit
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        lines.append(f'<polyline points="{points}"/>')
+    seconds = signal.shape[1] / sfreq
+    names = ", ".join(channels[:3])
+    picture = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} '
+        f'{height * len(rows):.0f}" width="400" height="{2 * height * len(rows):.0f}">'
+        f'<g fill="none" stroke="#71808f" stroke-width="1.6">{"".join(lines)}</g></svg>'
+    )
+    source = "data:image/svg+xml;base64," + b64encode(picture.encode()).decode("ascii")
+    return (
+        f'<figure class="rw-wave"><img src="{source}" alt="average of the group">'
+        f"<figcaption>{text(names)}, {seconds:.2g} s. {text(words)}</figcaption></figure>"
     )
 
 

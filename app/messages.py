@@ -29,6 +29,25 @@ VERDICT_WORDS: dict[Verdict, str] = {
     "unsure": "Unsure",
     "undecided": "Not reviewed",
 }
+STATE_WORDS = {"new": "New", "in_review": "In review", "final": "Signed off"}
+STATE_MARKS = {"new": "○", "in_review": "◐", "final": "■"}
+FILTER_WORDS = {
+    "all": "All segments",
+    "open": "Only open",
+    "accepted": "Only accepted",
+    "rejected": "Only rejected",
+    "unsure": "Only unsure",
+    "conflict": "Readers differ",
+    "added": "Added by readers",
+}
+ORIGIN_WORDS = {
+    "flagged": "Flagged",
+    "kept": "Decided about; not flagged at this threshold",
+    "added": "Added by a reader",
+}
+CONFLICT = "Two readers decided differently at the same time. Look again and decide."
+SIGNED_OFF = "This recording is signed off. Reopen it above to change anything."
+ONLY_VIEWER = "Your role lets you look, not decide. Ask an admin of this review."
 VERDICT_MARKS: dict[Verdict, str] = {
     "accepted": "✓",
     "rejected": "✕",

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import pandas as pd
 
-Order = Literal["time", "score"]
+Order = Literal["time", "score", "channel", "group"]
 
 
-def ordered(segments: pd.DataFrame, order: Order) -> tuple[str, ...]:
-    """Return the segment ids by time, or by peak score with the highest first."""
+def ordered(
+    segments: pd.DataFrame, order: Order, groups: Mapping[str, int] | None = None
+) -> tuple[str, ...]:
+    """Return the segment ids in an order.
+
+    Parameters
+    ----------
+    segments : pandas.DataFrame
+    order : str
+        ``"time"``; ``"score"``, the highest first; ``"channel"``, then by time; ``"group"``, the
+        largest first, then by time.
+    groups : mapping, optional
+        Number of the group of each segment.
+    """
+    table = segments.sort_values("start_s", kind="stable")
     if order == "score":
-        segments = segments.sort_values("peak_score", ascending=False, kind="stable")
-    else:
-        segments = segments.sort_values("start_s", kind="stable")
-    return tuple(segments["segment_id"])
+        table = segments.sort_values("peak_score", ascending=False, kind="stable")
+    elif order == "channel":
+        names = table["top_channel"].map(lambda name: name if isinstance(name, str) else "~")
+        table = table.iloc[names.argsort(kind="stable")]
+    elif order == "group" and groups:
+        numbers = table["segment_id"].map(lambda name: groups.get(name, len(groups) + 1))
+        table = table.iloc[numbers.argsort(kind="stable")]
+    return tuple(table["segment_id"])
 
 
 def step(

@@ -12,19 +12,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from app import RUN_VARIABLE, charts, messages
+from app.keyboard import labels_for
 from app.signal_page import Trace, View, read_page
 from pipelines.errors import RarewaveError
+from pipelines.groups import Group, group_segments
 from pipelines.readers import read_recording
+from pipelines.reading import Reading
 from pipelines.recording import Recording
+from pipelines.rescore import Progress, baseline_of, in_own_process
+from pipelines.review_segments import merge_seconds, segment_counts, under_review
 from pipelines.run_folder import RunFolder
-from pipelines.store import Decision, Event, ReviewStore, Verdict
+from pipelines.store import Decision, Event, Kind, ReviewStore, Verdict
 
 _GAIN_PAGES = 8
 _PROFILE_BINS = 48
+_SENSITIVITIES = 40
 _Stamp = tuple[int, int]
 
 
@@ -143,27 +150,94 @@ def verdict_counts(run: RunFolder) -> dict[Verdict, int]:
     return counts
 
 
-def decisions(run: RunFolder, recording_id: str) -> dict[str, Decision]:
-    """Return the last decision about each segment of one recording."""
-    latest = ReviewStore(run.reviews_path).latest(recording_id)
-    return {segment_id: decision for (_, segment_id), decision in latest.items()}
+def events(run: RunFolder, recording_id: str) -> tuple[Event, ...]:
+    """Return the log of one recording, read again only when the log has grown."""
+    n = ReviewStore(run.reviews_path).head().n_entries
+    return _events(str(run.reviews_path), n, recording_id)
+
+
+def reading(run: RunFolder) -> Reading:
+    """Return how the run is read: by one reader or by several, blind or not."""
+    n = ReviewStore(run.reviews_path).head().n_entries
+    return _reading(str(run.reviews_path), n)
+
+
+def decisions(run: RunFolder, recording_id: str, user: str) -> dict[str, Decision]:
+    """Return the decision about each segment of one recording, as far as a user may see it."""
+    known = set(segments(run, recording_id)["segment_id"])
+    return reading(run).decisions(user, events(run, recording_id), known)
+
+
+def reviewed_segments(
+    run: RunFolder, recording_id: str, latest: Mapping[str, Decision], threshold: float | None
+) -> pd.DataFrame:
+    """Return the segments to review at a threshold (None: that of the run), decided ones kept."""
+    return under_review(
+        segments(run, recording_id),
+        windows(run, recording_id),
+        latest,
+        merge_seconds(run),
+        threshold,
+    )
+
+
+def groups(run: RunFolder, recording_id: str, threshold: float | None) -> tuple[Group, ...]:
+    """Return the groups of alike segments among those flagged at a threshold."""
+    path = run.recording_folder(recording_id) / "windows.parquet"
+    return _groups(run, str(path), recording_id, _stamp(path), threshold)
+
+
+def sensitivities(run: RunFolder, recording_id: str) -> tuple[tuple[float, float, int], ...]:
+    """Return thresholds to choose from, with flagged segments per hour and their number."""
+    path = run.recording_folder(recording_id) / "windows.parquet"
+    return _sensitivities(run, str(path), recording_id, _stamp(path))
+
+
+def labels(run: RunFolder) -> tuple[str, ...]:
+    """Return the labels on the keys 1 to 9."""
+    return labels_for(kind(run), run.path)
+
+
+def append(run: RunFolder, kind: Kind, user: str, **more: Any) -> Event:
+    """Add an event to the run's log; see :meth:`pipelines.store.ReviewStore.append`."""
+    return ReviewStore(run.reviews_path).append(kind, user, **more)
+
+
+def roles(run: RunFolder) -> dict[str, str]:
+    """Return the role of each user who has one."""
+    return ReviewStore(run.reviews_path).roles()
+
+
+def all_events(run: RunFolder) -> tuple[Event, ...]:
+    """Return the whole log."""
+    n = ReviewStore(run.reviews_path).head().n_entries
+    return _events(str(run.reviews_path), n, None)
+
+
+def confirm_baseline(
+    run: RunFolder, recording_id: str, span: tuple[float, float] | None, user: str, show: Progress
+) -> None:
+    """Note that a part is normal for this patient, and score the recording against it."""
+    if span is not None:
+        append(
+            run,
+            "baseline",
+            user,
+            recording_id=recording_id,
+            start_s=float(span[0]),
+            stop_s=float(span[1]),
+        )
+    in_own_process(run, recording_id, span, show)
+
+
+def baseline(run: RunFolder, recording_id: str) -> tuple[float, float] | None:
+    """Return the confirmed part that a recording was scored against, or None."""
+    return baseline_of(run, recording_id)
 
 
 def verdicts(latest: Mapping[str, Decision]) -> dict[str, Verdict]:
     """Return the verdict of each segment about which anything was decided."""
     return {segment_id: decision.verdict for segment_id, decision in latest.items()}
-
-
-def history(run: RunFolder, recording_id: str, segment_id: str) -> tuple[Event, ...]:
-    """Return every event about one segment, oldest first."""
-    return ReviewStore(run.reviews_path).history(recording_id, segment_id)
-
-
-def decide(
-    run: RunFolder, recording_id: str, segment_id: str, verdict: Verdict, comment: str, user: str
-) -> Decision:
-    """Store a decision."""
-    return ReviewStore(run.reviews_path).record(recording_id, segment_id, verdict, comment, user)
 
 
 def undo(run: RunFolder, recording_id: str, user: str) -> Event | None:
@@ -232,6 +306,52 @@ def _read(run: RunFolder, recording_id: str, name: str) -> pd.DataFrame:
     return _table(str(run.path), recording_id, name, _stamp(path))
 
 
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _events(path: str, n_entries: int, recording_id: str | None) -> tuple[Event, ...]:
+    found = ReviewStore(Path(path)).events(recording_id)
+    return tuple(event for event in found if event.number <= n_entries)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _reading(path: str, n_entries: int) -> Reading:
+    return Reading.of(ReviewStore(Path(path)).events(kinds=["reading"]))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _groups(
+    _run: RunFolder, path: str, recording_id: str, stamp: _Stamp, threshold: float | None
+) -> tuple[Group, ...]:
+    found = reviewed_segments(_run, recording_id, {}, threshold)
+    try:
+        source: Recording | None = recording(_run, recording_id)
+    except RarewaveError:
+        source = None
+    table = features(_run, recording_id)
+    return group_segments(found, windows(_run, recording_id), table, source, kind(_run))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _sensitivities(
+    _run: RunFolder, path: str, recording_id: str, stamp: _Stamp
+) -> tuple[tuple[float, float, int], ...]:
+    table = windows(_run, recording_id)
+    scores = table.loc[table["scorable"], "score"].to_numpy(float)
+    if not len(scores):
+        return ()
+    shares = 1 - np.geomspace(0.5, 0.2 / len(scores), _SENSITIVITIES)
+    own = threshold(_run)
+    chosen = {float(q) for q in np.quantile(scores, shares)} | ({own} if own is not None else set())
+    ordered = sorted(chosen)
+    counts = segment_counts(table, ordered, merge_seconds(_run))
+    hours = max(float(table["stop_s"].max()) / 3600, 1e-9)
+    kept: dict[int, float] = {}
+    for value, count in zip(ordered, counts.tolist(), strict=True):
+        if value == own or kept.get(count) != own:
+            kept[count] = value
+    rows = sorted((value, count / hours, count) for count, value in kept.items())
+    return tuple(rows)
+
+
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _manifest(run_path: str, stamp: _Stamp) -> dict[str, Any]:
     return RunFolder(Path(run_path)).manifest()
@@ -261,7 +381,8 @@ def _overview(
         duration_s, gaps = max(source.duration_s, duration_s), source.gaps
     except RarewaveError:  # moved or damaged since: the scores can still be reviewed
         pass
-    return charts.overview(table, duration_s, threshold, gaps)
+    lane = charts.trend(table, features(_run, recording_id), kind(_run), duration_s)
+    return charts.overview(table, duration_s, threshold, gaps, lane)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -16,7 +16,7 @@ import streamlit as st
 from app.montage import Montage
 from app.review_queue import Order
 
-Parameter = Literal["run", "recording", "segment"]
+Parameter = Literal["run", "recording", "segment", "t"]
 REVIEWER, ORDER, MOVE_ON = "rw_reviewer", "rw_order", "rw_move_on"
 PAGE_S, GAIN, HIGH_PASS, LOW_PASS, MONTAGE = (
     "rw_page_s",
@@ -25,6 +25,10 @@ PAGE_S, GAIN, HIGH_PASS, LOW_PASS, MONTAGE = (
     "rw_low_pass",
     "rw_montage",
 )
+KEYS, SELECTED, FILTER, SCOPE = "rw_keys", "rw_selected", "rw_filter", "rw_scope"
+BASELINE_START, BASELINE_STOP = "rw_baseline_start", "rw_baseline_stop"
+_HANDLED, _SEEN, _SAID, _THRESHOLD = "rw_handled", "rw_seen", "rw_said", "rw_threshold"
+_SHOWN = "rw_shown"
 _RUN, _START, _EXPORTED = "rw_run", "rw_page_start", "rw_exported"
 OVERVIEW, TRACES = "rw_overview", "rw_traces"
 RECORDING_TABLE, SEGMENT_TABLE = "rw_recordings", "rw_segments"
@@ -115,6 +119,106 @@ def set_page_start(recording_id: str, start_s: float | None) -> None:
     st.session_state[_START] = None if start_s is None else (recording_id, start_s)
 
 
+def put(key: str, value: Any) -> None:
+    """Set the value of a widget before it is drawn."""
+    st.session_state[key] = value
+
+
+def new_keys() -> list[str]:
+    """Return the keys pressed that were not yet dealt with, in order, and take them as dealt with.
+
+    The browser sends a press again until it hears that it was dealt with, so numbers are compared.
+    """
+    value = st.session_state.get(KEYS)
+    pressed = getattr(value, "pressed", None) or []
+    last = handled_keys()
+    fresh = [(int(number), str(key)) for number, key in pressed if int(number) > last]
+    if fresh:
+        st.session_state[_HANDLED] = fresh[-1][0]
+    return [key for _, key in fresh]
+
+
+def handled_keys() -> int:
+    """Return the number of the last key press that was dealt with."""
+    return int(st.session_state.get(_HANDLED, 0))
+
+
+def selection(recording_id: str) -> tuple[float, float] | None:
+    """Return the stretch that was last dragged over in this recording, in seconds, or None."""
+    place = st.session_state.get(SELECTED)
+    return place[1] if place and place[0] == recording_id else None
+
+
+def set_selection(recording_id: str, span: tuple[float, float] | None) -> None:
+    """Keep the stretch that was dragged over."""
+    st.session_state[SELECTED] = None if span is None else (recording_id, span)
+
+
+def measured() -> Mapping[str, float] | None:
+    """Return what was dragged over in this run of the script."""
+    value = st.session_state.get(TRACES)
+    return cast("Mapping[str, float] | None", getattr(value, "measured", None))
+
+
+def turned() -> Mapping[str, float] | None:
+    """Return how the wheel was turned over the signal in this run of the script."""
+    value = st.session_state.get(TRACES)
+    return cast("Mapping[str, float] | None", getattr(value, "turned", None))
+
+
+def shown_start(recording_id: str) -> float:
+    """Return where the page of signal that is being shown begins, in seconds."""
+    place = st.session_state.get(_SHOWN)
+    return float(place[1]) if place and place[0] == recording_id else 0.0
+
+
+def shown_gain() -> float:
+    """Return the gain that is being shown."""
+    return float(st.session_state.get(_SHOWN, ("", 0.0, 10.0))[2])
+
+
+def set_shown(recording_id: str, start_s: float, gain: float) -> None:
+    """Note what is being shown, for keys that change it."""
+    st.session_state[_SHOWN] = (recording_id, start_s, gain)
+
+
+def whole_group() -> bool:
+    """Return True if the next decision goes to the whole group."""
+    return bool(st.session_state.get(SCOPE, False))
+
+
+def seen(recording_id: str) -> int:
+    """Return the number of the last event of the log that this screen has shown."""
+    return int(st.session_state.get(_SEEN, {}).get(recording_id, 0))
+
+
+def set_seen(recording_id: str, number: int) -> None:
+    """Note the last event that is being shown."""
+    st.session_state[_SEEN] = {recording_id: number}
+
+
+def say(words: str) -> None:
+    """Keep a line to be shown once, on the next drawing. It may hold untrusted text."""
+    st.session_state[_SAID] = words
+
+
+def said() -> str | None:
+    """Return the line to show, once."""
+    return cast("str | None", st.session_state.pop(_SAID, None))
+
+
+def threshold(recording_id: str) -> float | None:
+    """Return the threshold chosen for a recording in this session; None: that of the run."""
+    return cast("float | None", st.session_state.get(_THRESHOLD, {}).get(recording_id))
+
+
+def set_threshold(recording_id: str, threshold: float | None) -> None:
+    """Choose a threshold for a recording."""
+    known = {**st.session_state.get(_THRESHOLD, {})}
+    known[recording_id] = threshold
+    st.session_state[_THRESHOLD] = known
+
+
 def comment_key(segment_id: str) -> str:
     """Return the key of the comment box of one segment."""
     return f"rw_comment_{segment_id}"
@@ -151,6 +255,7 @@ def set_run(name: str | None) -> None:
     if st.session_state.get(_RUN) not in (None, name):
         st.session_state.pop(_START, None)
         st.session_state.pop(_EXPORTED, None)
+        st.session_state.pop(_THRESHOLD, None)
     st.session_state[_RUN] = name
 
 

@@ -1,4 +1,4 @@
-"""Two canvases: the score over the whole recording, and the signal of one page.
+"""Two canvases, the score over the whole recording and the signal of one page, and the keys.
 
 Each is a component of Streamlit (version 2): plain JavaScript beside this file draws what
 :mod:`app.charts` describes. Text from files reaches only ``fillText``, never HTML.
@@ -23,6 +23,7 @@ def _canvas(name: str) -> Callable[..., Any]:
     return component(f"rarewave_{name}", html=_HTML, css=_CSS, js=_PALETTE + script)
 
 
+_keys = component("rarewave_keys", html="<span></span>", js=(_HERE / "keys.js").read_text("utf-8"))
 _overview = _canvas("overview")
 _traces = _canvas("traces")
 
@@ -32,6 +33,19 @@ def show_overview(data: dict[str, Any], *, key: str, on_click: Callable[[], None
     _overview(data=data, key=key, on_clicked_change=on_click)
 
 
-def show_traces(data: dict[str, Any], *, key: str) -> None:
-    """Mount the signal view. Dragging measures time and amplitude between two points."""
-    _traces(data=data, key=key)
+def show_traces(
+    data: dict[str, Any], *, key: str, on_measure: Callable[[], None], on_turn: Callable[[], None]
+) -> None:
+    """Mount the signal view.
+
+    Dragging measures, and sets the trigger ``measured`` to ``{"start", "stop"}`` in seconds; the
+    wheel sets ``turned`` to ``{"by"}`` in pages, or with Ctrl to ``{"zoom"}``, 1 or -1.
+    """
+    _traces(data=data, key=key, on_measured_change=on_measure, on_turned_change=on_turn)
+
+
+def listen_to_keys(
+    keys: list[str], handled: int, *, key: str, on_press: Callable[[], None]
+) -> None:
+    """Listen to keys all over the page; ``pressed`` holds ``[number, key]`` not yet `handled`."""
+    _keys(data={"keys": keys, "handled": handled}, key=key, on_pressed_change=on_press)

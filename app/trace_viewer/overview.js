@@ -1,11 +1,46 @@
 // The score over the whole recording. A click asks the server for that moment.
 
-const LEFT = 44, RIGHT = 12, TOP = 22, BOTTOM = 20;
+const LEFT = 44, RIGHT = 12, TOP = 22, BOTTOM = 20, LANE = 40;
 
-function drawOverview(ctx, width, height, data, scores, hoverX) {
+function drawLane(ctx, p, lane, values, x, y0, y1, duration) {
+  const known = values.filter(Number.isFinite);
+  if (!known.length) return;
+  const sorted = [...known].sort((a, b) => a - b);
+  const at = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+  const [low, high] = [at(0.01), at(0.99)];
+  const y = (v) => y1 - 3 - ((y1 - y0 - 6) * (Math.min(Math.max(v, low), high) - low)) / (high - low || 1);
+  ctx.strokeStyle = p.line;
+  ctx.lineWidth = 1;
+  ctx.strokeRect(LEFT + 0.5, y0 + 0.5, x(duration) - LEFT, y1 - y0);
+  ctx.strokeStyle = p.trace;
+  ctx.beginPath();
+  let pen = false;
+  values.forEach((v, i) => {
+    if (!Number.isFinite(v)) { pen = false; return; }
+    const at = x(((i + 0.5) * duration) / values.length);
+    if (pen) ctx.lineTo(at, y(v)); else ctx.moveTo(at, y(v));
+    pen = true;
+  });
+  ctx.stroke();
+  ctx.fillStyle = p.muted;
+  ctx.textAlign = "right";
+  ctx.fillText(high.toFixed(lane.unit === "/min" ? 0 : 1), LEFT - 6, y0 + 6);
+  ctx.fillText(low.toFixed(lane.unit === "/min" ? 0 : 1), LEFT - 6, y1 - 6);
+  ctx.textAlign = "left";
+  const words = `${lane.name}, ${lane.unit}`;
+  const w = ctx.measureText(words).width;
+  ctx.fillStyle = p.background;
+  ctx.globalAlpha = 0.8;
+  ctx.fillRect(LEFT + 3, y0 + 2, w + 6, 13);
+  ctx.globalAlpha = 1;
+  ctx.fillStyle = p.muted;
+  ctx.fillText(words, LEFT + 6, y0 + 9);
+}
+
+function drawOverview(ctx, width, height, data, scores, lane, hoverX) {
   const p = paletteOf(ctx.canvas);
   const x = (t) => LEFT + ((width - LEFT - RIGHT) * t) / data.duration;
-  const [y0, y1] = [TOP, height - BOTTOM];
+  const [y0, y1] = [TOP, height - BOTTOM - (data.lane ? LANE : 0)];
   const known = scores.filter(Number.isFinite);
   const top = Math.max(...known, data.threshold ?? -Infinity, 1e-9);
   const low = Math.min(...known, data.threshold ?? Infinity);
@@ -29,6 +64,7 @@ function drawOverview(ctx, width, height, data, scores, hoverX) {
   drawScores(ctx, p, scores, data, x, y, y1);
   drawAxes(ctx, p, data, x, y, y0, y1, width);
   drawMarks(ctx, p, data, x);
+  if (data.lane) drawLane(ctx, p, data.lane, lane, x, height - LANE, height - 4, data.duration);
   const [pa, pb] = [x(data.page[0]), x(data.page[1])];
   const pw = Math.max(3, pb - pa);
   ctx.fillStyle = p.page;
@@ -142,8 +178,9 @@ function drawHover(ctx, p, data, scores, hoverX, x, y0, y1, width) {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const scores = Array.from(decode(data.scores));
+  const lane = data.lane ? Array.from(decode(data.lane)) : [];
   let hoverX = null;
-  const view = setUp(parentElement, data.height, (ctx, w, h) => drawOverview(ctx, w, h, data, scores, hoverX));
+  const view = setUp(parentElement, data.height, (ctx, w, h) => drawOverview(ctx, w, h, data, scores, lane, hoverX));
   const { canvas } = view;
   canvas.setAttribute("aria-label", data.aria);
   canvas.style.cursor = "pointer";

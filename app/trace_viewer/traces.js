@@ -205,6 +205,18 @@ function drawTimes(ctx, p, data, g, height) {
   }
 }
 
+/** What was dragged over last: the place of an event to add, of bounds, or of a baseline. */
+function drawSelection(ctx, p, data, g) {
+  if (!data.selection) return;
+  const [a, b] = data.selection.map((t) => Math.min(Math.max(g.x(t), g.left), g.right));
+  if (b - a < 1) return;
+  ctx.strokeStyle = p.pageEdge;
+  ctx.lineWidth = 1.5;
+  ctx.setLineDash([6, 3]);
+  ctx.strokeRect(a, g.top + 1, b - a, g.bottom - g.top - 2);
+  ctx.setLineDash([]);
+}
+
 function drawCaliper(ctx, p, data, g, caliper) {
   if (!caliper) return;
   const { x0, y0, x1, y1 } = caliper;
@@ -242,7 +254,7 @@ function leaveTable(canvas, segment) {
   canvas.dataset.segment = segment;
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const values = data.traces.map(decode);
   let caliper = null, from = null, geometry = null;
   const view = setUp(parentElement, data.height, (ctx, width, height) => {
@@ -255,6 +267,7 @@ export default function ({ data, parentElement }) {
     drawAnnotations(ctx, p, data, g);
     drawTraces(ctx, p, data, g, values);
     drawScale(ctx, p, data, g);
+    drawSelection(ctx, p, data, g);
     drawScoresLane(ctx, p, data, g);
     drawTimes(ctx, p, data, g, height);
     drawCaliper(ctx, p, data, g, caliper);
@@ -279,6 +292,22 @@ export default function ({ data, parentElement }) {
     };
     view.paint();
   };
-  canvas.onpointerup = () => { from = null; };
+  canvas.onpointerup = () => {
+    from = null;
+    if (!caliper || !geometry || Math.abs(caliper.x1 - caliper.x0) < 4) return;
+    const time = (x) => data.start + (Math.min(Math.max(x, geometry.left), geometry.right) - geometry.left) / geometry.perSecond;
+    const [start, stop] = [time(caliper.x0), time(caliper.x1)].sort((a, b) => a - b);
+    setTriggerValue("measured", { start, stop });
+  };
+  let wheeled = 0;
+  canvas.onwheel = (event) => {
+    const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey;
+    if (!sideways && !event.ctrlKey) return; // an upright wheel scrolls the page
+    event.preventDefault();
+    if (event.timeStamp - wheeled < 250) return;
+    wheeled = event.timeStamp;
+    const way = Math.sign(sideways && !event.ctrlKey ? event.deltaX || event.deltaY : event.deltaY);
+    setTriggerValue("turned", event.ctrlKey ? { zoom: way } : { by: way / 4 });
+  };
   return view.stop;
 }

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 import streamlit as st
 
-from app import charts, markup, messages, review_queue, services, state
-from app.trace_viewer import show_overview
-from app.views import review_panel, review_signal
+from app import charts, commands, keyboard, markup, messages, review_queue, services, state
+from app.place import FILTERS, Place, here
+from app.trace_viewer import listen_to_keys, show_overview
+from app.views import review_panel, review_signal, review_tools
 from pipelines.errors import RarewaveError
 from pipelines.run_folder import RunFolder
-from pipelines.store import Decision
 
 _OVERVIEW_HEIGHT = 128
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the reader is: a run, a recording, its segments, and one of them."""
-
-    run: RunFolder
-    recording_id: str
-    windows: pd.DataFrame
-    segments: pd.DataFrame
-    decisions: dict[str, Decision]
-    queue: tuple[str, ...]
-    current: str | None
-
-    @property
-    def segment(self) -> pd.Series | None:
-        """The current segment's row."""
-        if self.current is None:
-            return None
-        return self.segments[self.segments["segment_id"] == self.current].iloc[0]
-
-    @property
-    def reviewed(self) -> set[str]:
-        """Segments about which something was decided."""
-        return {s for s, d in self.decisions.items() if d.verdict != "undecided"} & set(self.queue)
+_ROWS = 100
+_ORDERS = ("time", "score", "channel", "group")
+_KEYS = [*keyboard.KEYS, *"123456789"]
 
 
 def show(run: RunFolder) -> None:
@@ -53,7 +29,25 @@ def show(run: RunFolder) -> None:
         st.error(messages.UNKNOWN_RECORDING)
         return
     state.set_address(recording=recording_id)
+    _open_time(run, recording_id)
     _body(run, recording_id)
+
+
+def _open_time(run: RunFolder, recording_id: str) -> None:
+    """Follow ``t=SECONDS`` in the address to the moment, and to a segment if one is there."""
+    text = state.address("t")
+    if text is None:
+        return
+    state.set_address(t=None)
+    try:
+        time_s = float(text)
+    except ValueError:
+        return
+    if not 0 <= time_s < float("inf"):
+        return
+    found = review_queue.at_time(services.segments(run, recording_id), time_s, 0.0)
+    state.set_address(segment=found or state.address("segment"))
+    state.set_page_start(recording_id, max(0.0, time_s - state.page_seconds() / 2))
 
 
 @st.fragment
@@ -62,26 +56,25 @@ def _body(run: RunFolder, recording_id: str) -> None:
         _draw(_place(run, recording_id))
     except RarewaveError as error:
         st.error(markup.plain(error))
+    listen_to_keys(
+        _KEYS,
+        state.handled_keys(),
+        key=state.KEYS,
+        on_press=lambda: commands.press_all(run, recording_id),
+    )
 
 
 def _place(run: RunFolder, recording_id: str) -> Place:
-    segments = services.segments(run, recording_id)
-    queue = review_queue.ordered(segments, state.order())
-    current = state.address("segment")
-    if current is not None and current not in queue:
+    for key, default in ((state.ORDER, "time"), (state.FILTER, "all"), (state.SCOPE, False)):
+        state.keep(key, default)
+    state.keep(state.MOVE_ON, False)
+    asked = state.address("segment")
+    place = here(run, recording_id)
+    if asked is not None and asked not in set(place.segments["segment_id"]):
         st.warning(messages.UNKNOWN_SEGMENT)
-    if current not in queue:
-        current = queue[0] if queue else None
-    state.set_address(segment=current)
-    return Place(
-        run,
-        recording_id,
-        services.windows(run, recording_id),
-        segments,
-        services.decisions(run, recording_id),
-        queue,
-        current,
-    )
+    state.set_address(segment=place.current)
+    state.set_seen(recording_id, place.events[-1].number if place.events else 0)
+    return place
 
 
 def _draw(place: Place) -> None:
@@ -91,21 +84,26 @@ def _draw(place: Place) -> None:
     )
     view = review_signal.view(place.recording_id, place.segment, overview["duration"])
     _header(place, overview["duration"])
+    said = state.said()
+    if said:
+        st.warning(markup.plain(said))
     marks = charts.marks(place.segments, services.verdicts(place.decisions), place.current)
+    threshold = state.threshold(place.recording_id)
     show_overview(
         {
             **overview,
-            "marks": marks,
+            "threshold": overview["threshold"] if threshold is None else threshold,
+            "marks": charts.thinned(marks, overview["duration"]),
             "page": [view.start_s, view.stop_s],
-            "height": _OVERVIEW_HEIGHT,
+            "height": _OVERVIEW_HEIGHT + 40 * bool(overview["lane"]),
             "aria": f"Score over {messages.length(overview['duration'])}, "
             f"{len(marks)} flagged segments. Use next and previous to step through them.",
         },
         key=state.OVERVIEW,
-        on_click=lambda: _jump(place.recording_id, place.segments),
+        on_click=lambda: _jump(place),
     )
     st.html(_legend(bool(overview["unscorable"]), bool(overview["gaps"])))
-    signal, panel = st.columns([3.3, 1.15], gap="medium")
+    signal, panel = st.columns([3.3, 1.25], gap="medium")
     with signal:
         review_signal.draw(place, view, marks, overview)
         _segment_table(place)
@@ -114,27 +112,49 @@ def _draw(place: Place) -> None:
 
 
 def _header(place: Place, duration_s: float) -> None:
-    title, controls = st.columns([3, 1.6], vertical_alignment="center")
-    n = len(place.queue)
+    title, controls = st.columns([2.2, 2.4], vertical_alignment="center")
+    n = len(place.segments)
     details = [services.kind(place.run).upper(), messages.length(duration_s)]
     patient = place.windows["patient_id"].iloc[0] if len(place.windows) else place.recording_id
     if patient != place.recording_id:
         details.insert(0, f"patient {patient}")
-    details.append(services.compared_with(place.run).lower())
-    details.append(f"{len(place.reviewed)} of {n} flagged segments reviewed")
+    details.append(messages.compared_with(services.baseline(place.run, place.recording_id)).lower())
+    details.append(f"{len(place.all_reviewed)} of {n} flagged segments reviewed")
+    details.append(messages.STATE_WORDS[place.state].lower())
+    if place.is_blind:
+        details.append("blind: other readers are hidden")
     title.html(markup.page_title(place.recording_id, details))
-    with controls.container(horizontal=True, horizontal_alignment="right"):
-        state.keep(state.ORDER, "time")
+    with controls.container(horizontal=True, horizontal_alignment="right", gap="small"):
         st.segmented_control(
             "Order",
-            ["time", "score"],
+            _ORDERS,
             key=state.ORDER,
             required=True,
             format_func=lambda order: f"By {order}",
             label_visibility="collapsed",
         )
-        state.keep(state.MOVE_ON, False)
-        st.toggle("Move on", key=state.MOVE_ON, help="After a decision, open the next not reviewed")
+        _filter(place)
+        st.toggle(
+            "Move on", key=state.MOVE_ON, help="After a decision, open the next not reviewed (M)"
+        )
+        review_tools.draw(place)
+
+
+def _filter(place: Place) -> None:
+    options = list(FILTERS)
+    groups = services.groups(place.run, place.recording_id, state.threshold(place.recording_id))
+    options += [f"group {g.number}" for g in groups if len(g.segment_ids) > 1][:12]
+    options += [f"label {name}" for name in services.labels(place.run)]
+    state.keep_choice(state.FILTER, "all", tuple(options))
+    words = messages.FILTER_WORDS
+    st.selectbox(
+        "Show",
+        options,
+        key=state.FILTER,
+        width=150,
+        format_func=lambda name: words.get(name, f"Only {name}"),
+        label_visibility="collapsed",
+    )
 
 
 def _legend(unscorable: bool, gaps: bool) -> str:
@@ -147,36 +167,38 @@ def _legend(unscorable: bool, gaps: bool) -> str:
     return '<div class="rw-legend">' + "".join(f"<span>{w}</span>" for w in words) + "</div>"
 
 
-def _jump(recording_id: str, segments: pd.DataFrame) -> None:
+def _jump(place: Place) -> None:
     """Follow a click into the overview: to a segment if one is near, else to the moment."""
     click = state.clicked()
     if click is None:
         return
     time_s = float(click["time"])
-    found = review_queue.at_time(segments, time_s, float(click["tolerance"]))
+    found = review_queue.at_time(place.segments, time_s, float(click["tolerance"]))
     if found is not None:
-        go_to(recording_id, found)
+        commands.go_to(place, found)
     else:
-        state.set_page_start(recording_id, time_s - state.page_seconds() / 2)
-
-
-def go_to(recording_id: str, segment_id: str) -> None:
-    """Make a segment the current one and let the page follow it."""
-    state.set_page_start(recording_id, None)
-    state.set_address(segment=segment_id)
+        state.set_page_start(place.recording_id, time_s - state.page_seconds() / 2)
 
 
 def _segment_table(place: Place) -> None:
-    """List the segments in the order of the queue; a click opens one."""
+    """List the segments around the current one in the order of the queue; a click opens one."""
     if not place.queue:
         return
-    rows = place.segments.set_index("segment_id").loc[list(place.queue)]
-    verdicts = services.verdicts(place.decisions)
-    words = [verdicts.get(segment_id, "undecided") for segment_id in place.queue]
+    at = place.queue.index(place.current) if place.current in place.queue else 0
+    first = max(0, min(at - at % _ROWS, len(place.queue) - 1))
+    shown = place.queue[first : first + _ROWS]
+    rows = place.segments.set_index("segment_id").loc[list(shown)]
+    decided = [place.decisions.get(s) for s in shown]
+    words = [d.verdict if d else "undecided" for d in decided]
     table = pd.DataFrame(
         {
-            "": ["▸" if s == place.current else "" for s in place.queue],
-            "Review": [f"{messages.VERDICT_MARKS[v]} {messages.VERDICT_WORDS[v]}" for v in words],
+            "": ["▸" if s == place.current else "" for s in shown],
+            "Review": [
+                f"{messages.VERDICT_MARKS[v]} {messages.VERDICT_WORDS[v]}"
+                + (" ≠" if d and d.conflict else "")
+                for v, d in zip(words, decided, strict=True)
+            ],
+            "Label": [d.label if d else "" for d in decided],
             "Start": [messages.clock(t, 1) for t in rows["start_s"]],
             "Length": [messages.length(d) for d in rows["stop_s"] - rows["start_s"]],
             "Windows": rows["n_windows"].to_list(),
@@ -196,7 +218,7 @@ def _segment_table(place: Place) -> None:
         hide_index=True,
         width="stretch",
         height=min(250, 36 + 35 * len(table)),
-        on_select=lambda: _open_row(place.recording_id, place.queue),
+        on_select=lambda: _open_row(place, shown),
         selection_mode="single-cell",
         column_config={
             "": st.column_config.TextColumn(width=28),
@@ -205,9 +227,11 @@ def _segment_table(place: Place) -> None:
             "What does not fit": st.column_config.TextColumn(width="large"),
         },
     )
+    if len(place.queue) > len(shown):
+        st.caption(f"{first + 1} to {first + len(shown)} of {len(place.queue):,} in this order")
 
 
-def _open_row(recording_id: str, queue: tuple[str, ...]) -> None:
+def _open_row(place: Place, shown: tuple[str, ...]) -> None:
     row = state.selected_row(state.SEGMENT_TABLE)
-    if row is not None and row < len(queue):
-        go_to(recording_id, queue[row])
+    if row is not None and row < len(shown):
+        commands.go_to(place, shown[row])

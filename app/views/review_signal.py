@@ -15,9 +15,9 @@ from app.trace_viewer import show_traces
 from pipelines.errors import RarewaveError
 
 if TYPE_CHECKING:
-    from app.views.review import Place
+    from app.place import Place
 
-PAGES_S = {"ecg": (5, 10, 20), "eeg": (10, 15, 30)}
+PAGES_S = {"ecg": (3, 5, 10, 20, 30), "eeg": (5, 10, 15, 30, 60)}
 GAINS = {"ecg": (2.5, 5.0, 10.0, 20.0, 40.0), "eeg": (3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0)}
 HIGH_PASS = {"ecg": (None, 0.05, 0.5, 1.0), "eeg": (None, 0.16, 0.5, 1.0, 3.0)}
 LOW_PASS = {"ecg": (None, 25.0, 40.0, 100.0), "eeg": (None, 15.0, 35.0, 70.0)}
@@ -66,22 +66,43 @@ def draw(place: Place, view: View, marks: list[charts.Payload], overview: dict[s
     top = place.segment["top_channel"] if place.segment is not None else None
     data = charts.traces(page, kind, view, float(gain), top if isinstance(top, str) else None)
     low, high = overview["range"]
+    chosen = state.threshold(place.recording_id)
+    state.set_shown(place.recording_id, view.start_s, float(gain))
     show_traces(
         {
             **data,
             "marks": [m for m in marks if m["stop"] >= view.start_s and m["start"] <= view.stop_s],
             "annotations": charts.page_annotations(recording.annotations, view),
+            "selection": state.selection(place.recording_id),
             "scores": charts.page_scores(place.windows, view),
             "lowScore": low,
             "topScore": high,
-            "threshold": overview["threshold"],
+            "threshold": overview["threshold"] if chosen is None else chosen,
             "segment": place.current or "",
             "height": 452 if kind == "ecg" else max(470, 90 + 22 * len(page)),
             "aria": f"{kind.upper()}, {len(page)} traces, {data['label']}. Drag to measure.",
         },
         key=state.TRACES,
+        on_measure=lambda: _measured(place.recording_id),
+        on_turn=lambda: _turned(place.recording_id, kind),
     )
     st.html(_footnote(kind, float(gain), state.page_seconds()))
+
+
+def _measured(recording_id: str) -> None:
+    found = state.measured()
+    if found is not None:
+        state.set_selection(recording_id, (float(found["start"]), float(found["stop"])))
+
+
+def _turned(recording_id: str, kind: str) -> None:
+    found = state.turned() or {}
+    if "by" in found:
+        start = state.shown_start(recording_id) + float(found["by"]) * state.page_seconds()
+        state.set_page_start(recording_id, start)
+    elif found:
+        at = PAGES_S[kind].index(int(state.page_seconds())) + (1 if found["zoom"] > 0 else -1)
+        state.put(state.PAGE_S, PAGES_S[kind][min(max(at, 0), len(PAGES_S[kind]) - 1)])
 
 
 def _montages(kind: str, names: list[str]) -> tuple[Montage, ...]:
@@ -119,7 +140,6 @@ def _controls(recording_id: str, kind: str, names: list[str], view: View) -> Non
             st.button(
                 f":material/{icon}:",
                 key=f"rw_turn_{icon}",
-                shortcut=key,
                 help=f"{help_}, {key}",
                 on_click=state.set_page_start,
                 args=(recording_id, to),
@@ -147,5 +167,6 @@ def _footnote(kind: str, gain: float, page_s: float) -> str:
         scale,
         "filters change the picture, never the score",
         "drag over the signal to measure",
+        "scroll sideways to move, Ctrl and wheel to zoom",
     )
     return '<div class="rw-legend">' + "".join(f"<span>{p}</span>" for p in parts) + "</div>"

@@ -11,7 +11,11 @@ def html(app) -> str:
 
 
 def button(app, label):
-    return next(b for b in app.button if b.label == label)
+    return next(
+        b
+        for b in app.button
+        if b.label.split(" :gray")[0] in (label, *(f"{label} {k}" for k in "AXU"))
+    )
 
 
 def segment(app) -> str:
