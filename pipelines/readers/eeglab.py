@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +13,10 @@ from pipelines.errors import RecordingError
 from pipelines.readers.attempt import attempt
 from pipelines.readers.breaks import Break, on_clock, pieces_from
 from pipelines.readers.companions import companion
+from pipelines.readers.mat_layout import check_mat
 from pipelines.readers.mne_recording import MneChannel, MneRecording, mne_channels
 from pipelines.recording import Annotation
 
-MOST_EMBEDDED_BYTES = 1 << 30
-"""Largest ``.set``, unpacked: what is inside it is loaded whole, signal included."""
-
-_COMPRESSED = 15
 _VOLTAGES = frozenset({"eeg", "seeg", "ecog", "dbs", "ecg", "eog", "emg", "bio"})
 
 
@@ -84,7 +79,6 @@ def _open(path: Path, files: list[Path]) -> MneRecording:
 
 def _check_container(path: Path) -> None:
     """Check that `path` is a MATLAB file (up to version 7.2) of bearable size."""
-    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(128)
         if head.startswith((b"MATLAB 7.3", b"\x89HDF")):
@@ -97,36 +91,7 @@ def _check_container(path: Path) -> None:
                 f"{path.name} is no EEGLAB file: it does not begin like a MATLAB file of version 5 "
                 "to 7.2; save it again in EEGLAB"
             )
-        unpacked = _unpacked_bytes(file, "<" if head[126:128] == b"IM" else ">", size, path.name)
-    if unpacked > MOST_EMBEDDED_BYTES:
-        raise RecordingError(
-            f"{path.name} unpacks to more than {MOST_EMBEDDED_BYTES >> 20} MiB, all of which would "
-            "be loaded at once; save it in EEGLAB as two files (.set and .fdt)"
-        )
-
-
-def _unpacked_bytes(file: BinaryIO, order: str, size: int, name: str) -> int:
-    """Return how large the variables of a MATLAB file are once unpacked, or one past the limit."""
-    total = 0
-    while (tag := file.read(8)) and total <= MOST_EMBEDDED_BYTES:
-        kind, n_bytes = struct.unpack(f"{order}II", tag.ljust(8, b"\0"))
-        if len(tag) < 8 or file.tell() + n_bytes > size:
-            raise RecordingError(
-                f"{name} is truncated: a variable of {n_bytes} bytes does not fit into its "
-                f"{size} bytes; copy or save it again"
-            )
-        if kind != _COMPRESSED:
-            total += n_bytes
-            file.seek(n_bytes, 1)
-            continue
-        unpack, left = zlib.decompressobj(), n_bytes
-        while left and total <= MOST_EMBEDDED_BYTES:
-            packed = file.read(min(left, 1 << 20))
-            left -= len(packed)
-            while packed and total <= MOST_EMBEDDED_BYTES:
-                total += len(attempt(partial(unpack.decompress, packed, 1 << 22), name))
-                packed = unpack.unconsumed_tail
-    return total
+    check_mat(path)
 
 
 def _facts(path: Path) -> dict[str, Any]:

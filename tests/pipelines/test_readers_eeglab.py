@@ -143,7 +143,7 @@ def test_other_containers_are_refused_in_words(tmp_path, eeglab):
         (b"Dear colleague" * 40, "no EEGLAB file"),
         (b"", "no EEGLAB file"),
         (content[:-50], "truncated"),
-        (content[:136] + bytes(200) + content[336:], "cannot read"),
+        (content[:136] + bytes(200) + content[336:], "truncated or damaged"),
     ):
         path.write_bytes(changed)
         with pytest.raises(RecordingError, match=message):
@@ -151,9 +151,10 @@ def test_other_containers_are_refused_in_words(tmp_path, eeglab):
 
 
 def test_what_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.readers.eeglab.MOST_EMBEDDED_BYTES", 16 << 20)
+    monkeypatch.setattr("pipelines.readers.mat_layout.MOST_BYTES", 16 << 20)
     packer = zlib.compressobj(9)
-    packed = b"".join(packer.compress(bytes(1 << 24)) for _ in range(4)) + packer.flush()
+    packed = packer.compress(struct.pack("<II", 14, 4 << 24))
+    packed += b"".join(packer.compress(bytes(1 << 24)) for _ in range(4)) + packer.flush()
     path = tmp_path / "bomb.set"
     head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
     path.write_bytes(head + struct.pack("<II", 15, len(packed)) + packed)
