@@ -97,6 +97,25 @@ def test_the_march_without_gradients_is_runge_kutta(field, with_context, grid):
     assert want[1].abs().mean() > 0.1
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 60.0])
+def test_the_march_in_single_precision_is_as_good_as_the_plain_path(field, size):
+    x, context, grid = size * draws(CPU_ROWS, D, seed=50), draws(CPU_ROWS, C, seed=51), [0.0, 1.0]
+    with torch.no_grad():
+        want = field.bind(context).march(x, grid, True)
+        got = field.float().bind(context.float()).march(x.float(), grid, True)
+    for g, w in zip(got, want, strict=True):
+        torch.testing.assert_close(g.double(), w, rtol=2e-6, atol=2e-5)
+
+
+def test_the_march_repeats_bit_by_bit(field):
+    x, context = draws(CPU_ROWS + 30, D, seed=50).float(), draws(CPU_ROWS + 30, C, seed=51).float()
+    with torch.no_grad():
+        bound = field.float().bind(context)
+        first, again = (bound.march(x, [0.0, 0.5, 1.0], True) for _ in range(2))
+    for a, b in zip(first, again, strict=True):
+        assert torch.equal(a, b)
+
+
 def test_the_march_of_a_row_does_not_depend_on_its_batch(field):
     x, context = draws(CPU_ROWS + 30, D, seed=50), draws(CPU_ROWS + 30, C, seed=51)
     with torch.no_grad():
