@@ -14,6 +14,9 @@ from flowcore.lfm import Coupling, LocalFlowMatching
 from flowcore.ode import Solver
 from flowcore.training import Training
 
+MANY = 2_000
+"""Rows from which training may take longer and larger steps."""
+
 
 class Parameters(Protocol):
     """The constructor parameters of the estimator that shape a recipe."""
@@ -50,7 +53,7 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
     coupling: Coupling = "independent" if p.method == "fm" else "dependent"
     steps = p.max_steps or _steps(n)
     refining = Training(
-        steps=max(1, steps // 3), batch_size=256, learning_rate=1e-3, evaluate_every=25
+        steps=max(1, steps // 3), batch_size=256, learning_rate=_rate(n), evaluate_every=25
     )
     return Recipe(
         method=p.method,
@@ -65,7 +68,12 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
 
 
 def _steps(n: int) -> int:
-    return 600 if n < 2_000 else 1_000
+    return 600 if n < MANY else 1_000
+
+
+def _rate(n: int) -> float:
+    """Refinement: fast where rows abound, careful where a fast one would fit them by heart."""
+    return 1e-3 if n < MANY else 3e-3
 
 
 def _width(d: int) -> int:

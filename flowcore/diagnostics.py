@@ -22,7 +22,8 @@ Divergence = Literal["kl", "js", "chi2"]
 def squared_mmd(x: Tensor, y: Tensor, bandwidth: float | None = None) -> float:
     """Return the unbiased squared maximum mean discrepancy of two samples, no unit.
 
-    Gaussian kernel ``exp(-|a - b|^2 / (2 w^2))``; Gretton et al., JMLR 13 (2012) 723, equation 3.
+    Gaussian kernel ``exp(-|a - b|^2 / (2 w^2))``; Gretton et al., JMLR 13 (2012) 723, the unbiased
+    estimate.
     About 0, and sometimes below, for samples of one law. Memory grows with the product of the
     numbers of rows.
 

@@ -1,6 +1,6 @@
 """The Ornstein-Uhlenbeck step that gives each block of local flow matching its target.
 
-Source: Xu, Xie and Cheng, Local Flow Matching, arXiv 2410.02548, section 3.
+Source: Xu, Xie and Cheng, Local Flow Matching, arXiv 2410.02548.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def exact_divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
 def hutchinson_divergence(field: Field, x: Tensor, probe: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``(v, e' J e)``, an unbiased estimate of the divergence for a random probe `e`.
 
-    Source: Grathwohl et al., FFJORD, arXiv 1810.01367, equation 8.
+    Source: Grathwohl et al., FFJORD, arXiv 1810.01367, unbiased log-density estimation.
 
     Parameters
     ----------

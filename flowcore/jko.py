@@ -1,7 +1,7 @@
 """JKO-iFlow: train a chain block by block as proximal steps of a gradient flow.
 
-Source: Xu, Cheng and Xie, arXiv 2212.14424, equation 9 and algorithm 1; the time steps are
-re-parametrised, and halved, as in its section 4.2.
+Source: Xu, Cheng and Xie, arXiv 2212.14424: the block-wise JKO objective, its stopping rule, and
+the adaptive re-parametrisation and refinement of the trajectory.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ProximalSteps:
         No further block is trained once the relative movement ``E|x - Tx|^2 / E|Tx|^2`` of the
         last one is below this.
     max_grid_steps : int
-        Training solves with 1 to this many Runge-Kutta steps at random cut points.
+        Training solves with 2 to this many Runge-Kutta steps at random cut points.
     given : tuple of float
         Step sizes block by block, in place of the rule; the last one serves all later blocks.
     """
@@ -107,7 +107,7 @@ def _train_block(
 
     def loss() -> Tensor:
         x, context = draw(rows.train, rows.train_context, training.batch_size, generator)
-        grid = random_grid(schedule.max_grid_steps, generator)
+        grid = random_grid(schedule.max_grid_steps, generator, min(2, schedule.max_grid_steps))
         return proximal_loss(block(x, chain.solver, context, grid), x, step)
 
     def held_out_loss() -> float:

@@ -1,6 +1,6 @@
 """Local flow matching: train a chain block by block, without simulating it.
 
-Source: Xu, Xie and Cheng, Local Flow Matching, arXiv 2410.02548, algorithm 1; one free block with
+Source: Xu, Xie and Cheng, Local Flow Matching, arXiv 2410.02548, block-wise training; one free block with
 independent noise is global flow matching (Lipman et al., arXiv 2210.02747).
 """
 

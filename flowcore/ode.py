@@ -104,13 +104,14 @@ def stage_times(start: float, stop: float) -> tuple[float, float, float, float]:
     return start, start + third, stop - third, stop
 
 
-def random_grid(max_steps: int, generator: torch.Generator) -> list[float]:
-    """Return 0 = t_0 < ... < t_k = 1 with 1 to `max_steps` steps at random cut points.
+def random_grid(max_steps: int, generator: torch.Generator, min_steps: int = 1) -> list[float]:
+    """Return 0 = t_0 < ... < t_k = 1 with `min_steps` to `max_steps` steps.
 
-    No step is shorter than a quarter of the even one. Training on such grids leaves no fixed
-    discretisation that the likelihood could exploit.
+    Cut points are random, no step shorter than a quarter of the even one. Training on such grids
+    leaves no fixed discretisation that the likelihood could exploit; a single step, where
+    `min_steps` allows it, is one.
     """
-    n = int(torch.randint(1, max_steps + 1, (), generator=generator))
+    n = int(torch.randint(min_steps, max_steps + 1, (), generator=generator))
     lengths = 0.25 + 0.75 * torch.rand(n, generator=generator, dtype=torch.float64)
     cuts = (lengths / lengths.sum()).cumsum(0).tolist()
     return [0.0, *cuts[:-1], 1.0]

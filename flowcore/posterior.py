@@ -201,7 +201,7 @@ def effective_size(draws: Tensor) -> Tensor:
 
     Autocorrelations pooled over the Markov chains with the variance between them, summed in
     pairs as long as the pairs stay positive: Geyer's rule as in Vehtari et al., arXiv 1903.08008,
-    equations 10 and 11. Chains that disagree lower it.
+    on the effective sample size. Chains that disagree lower it.
     """
     n, m, d = draws.shape
     centred = draws - draws.mean(0)

@@ -166,7 +166,7 @@ class SymmetricWhiten(Whiten):
 def shrunk_covariance(y: Tensor) -> Tensor:
     """Return the Ledoit-Wolf covariance of centred rows (n, d).
 
-    Source: Ledoit and Wolf, J. Multivariate Analysis 88 (2004) 365, theorem 3.2 and lemma 3.3.
+    Source: Ledoit and Wolf, J. Multivariate Analysis 88 (2004) 365.
     """
     n, d = y.shape
     y = y - y.mean(0)

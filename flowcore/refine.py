@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flowcore.chain import FlowChain
+from flowcore.errors import ParameterError
 from flowcore.lfm import Rows
 from flowcore.ode import random_grid
 from flowcore.training import Outcome, Progress, Training, draw, minimise
@@ -29,12 +30,20 @@ class Refinement:
     ----------
     movement : float
         Weight of the movement penalty ``mean sum_n int |v_n|^2 dt``, per coordinate.
-    max_grid_steps : int
-        Training solves with 1 to this many Runge-Kutta steps at random cut points.
+    min_grid_steps, max_grid_steps : int
+        Training solves with so many Runge-Kutta steps at random cut points. A single step has no
+        cut point, and its error is learned in place of the density.
     """
 
     movement: float = 0.02
+    min_grid_steps: int = 2
     max_grid_steps: int = 3
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_grid_steps <= self.max_grid_steps or not self.movement >= 0:
+            raise ParameterError(
+                f"{self}: give a movement of at least 0 and 1 <= min_grid_steps <= max_grid_steps"
+            )
 
 
 def refine(
@@ -54,7 +63,7 @@ def refine(
 
     def loss() -> Tensor:
         x, context = draw(rows.train, rows.train_context, training.batch_size, generator)
-        grid = random_grid(refinement.max_grid_steps, generator)
+        grid = random_grid(refinement.max_grid_steps, generator, refinement.min_grid_steps)
         return likelihood_loss(chain, x, context, grid, refinement.movement)
 
     def held_out_loss() -> float:

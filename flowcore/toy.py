@@ -17,6 +17,14 @@ def moons(n: int, generator: torch.Generator, noise: float = 0.1) -> Tensor:
     return torch.stack([x, y], 1) + noise * _normal(n, 2, generator)
 
 
+def rings(n: int, generator: torch.Generator, noise: float = 0.08) -> Tensor:
+    """Return three circles about the origin, of radius 1, 2 and 3, (n, 2)."""
+    angle = 2 * math.pi * torch.rand(n, generator=generator, dtype=torch.float64)
+    circle = torch.randint(1, 4, (n,), generator=generator)
+    radius = circle + noise * torch.randn(n, generator=generator, dtype=torch.float64)
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
+
+
 def gaussian(n: int, covariance: Tensor, generator: torch.Generator) -> Tensor:
     """Return rows of N(0, covariance), (n, d)."""
     root = torch.linalg.cholesky(covariance)

@@ -109,7 +109,7 @@ def minimise(
         Returns the loss of the current weights on held-out rows, always on the same draws.
     training : Training
     report : callable, optional
-        Called with (steps done, steps at most).
+        Called with (steps done, steps at most), while the module holds its averaged weights.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -129,9 +129,9 @@ def minimise(
         average.update()
         if step % training.evaluate_every and step != training.steps:
             continue
+        average.swap()
         if report is not None:
             report(step, training.steps)
-        average.swap()
         current = held_out_loss()
         if current < best:
             best, worse = current, 0

@@ -1,6 +1,6 @@
 """The hardest plausible rows: a flow that raises a risk as far as a shift of given size allows.
 
-Source: Xu, Lee, Cheng and Xie, FlowDRO, arXiv 2310.19253, equation 9: the worst law within a
+Source: Xu, Lee, Cheng and Xie, FlowDRO, arXiv 2310.19253: the worst law within a
 Wasserstein-2 ball, by its Lagrangian ``max_T E r(T(x)) - E|T(x) - x|^2 / (2 g)``.
 """
 

@@ -1,6 +1,6 @@
 """Fields that know no closed form: their divergence exactly by vmap, or estimated with an error.
 
-Source: Hutchinson's estimator in FFJORD, Grathwohl et al., arXiv 1810.01367, equation 8.
+Source: Hutchinson's estimator in FFJORD, Grathwohl et al., arXiv 1810.01367.
 """
 
 from __future__ import annotations

@@ -214,6 +214,16 @@ def test_random_grids_are_increasing_and_of_varying_length():
     assert all(g[0] == 0 and g[-1] == 1 and g == sorted(set(g)) for g in grids)
 
 
+def test_a_grid_of_one_step_has_no_cut_point_and_refinement_takes_none():
+    grids = [random_grid(3, generator(seed), 2) for seed in range(60)]
+    assert {len(g) for g in grids} == {3, 4}
+    assert len({g[1] for g in grids}) == 60
+    assert Refinement().min_grid_steps == 2
+    for wrong in ({"min_grid_steps": 4}, {"min_grid_steps": 0}, {"movement": -1.0}):
+        with pytest.raises(ValueError, match="grid_steps"):
+            Refinement(**wrong)
+
+
 def test_couplings_draw_what_they_say():
     block, x = new_chain(1).blocks[0], torch.arange(8.0)[:, None] * torch.ones(1, 2)
     for coupling, worse in (("dependent", False), ("independent", True), ("shuffled", True)):
