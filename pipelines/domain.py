@@ -7,7 +7,7 @@ electrodes, a lead turned round, another gain. Its scores say that, and little a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,17 @@ SHOWN = 5
 _FLOOR = 0.05
 _RATE_FLOOR = 0.15  # a heart rate moves within hours more than within minutes
 _FLOOR_V = 1e-6
+_CHUNK = 4096  # windows at once: a night of heartbeats is not copied as a whole
 _PEAK = np.abs(GRID_S) < 0.045
 DIFFERS = "This recording differs as a whole from the data the model was fitted on."
 _ALIKE = "No difference as a whole from the recordings the model was fitted on was found."
 _FEW = (
     "Whether this recording is like those of other patients cannot be told: the model was fitted "
     "on {n} patient{s}, {few} are needed."
+)
+_RELATIVE = (
+    "Whether this recording is like those of the fit was not judged: its scores are relative to a "
+    "baseline of the patient."
 )
 _NO_DOMAIN = (
     "Whether this recording is like those of the fit cannot be told: the model does not hold what "
@@ -69,6 +74,12 @@ class Domain:
     spreads: Floats
     patients: NDArray[np.int64]
 
+    def without(self, n: int) -> Domain:
+        """Return the domain without its first `n` names."""
+        return replace(
+            self, names=self.names[n:], medians=self.medians[:, n:], spreads=self.spreads[n:]
+        )
+
 
 def descriptors(windows: Windows, X: Floats, kind: Kind) -> Floats:
     """Return what a recording is described by, window by window.
@@ -88,13 +99,22 @@ def descriptors(windows: Windows, X: Floats, kind: Kind) -> Floats:
     """
     if kind == "eeg":
         return X
-    waveforms = windows.channel_values.astype(np.float64)
-    centred = waveforms - np.median(waveforms, axis=2, keepdims=True)
+    parts = [
+        _amplitude_and_polarity(windows.channel_values[start : start + _CHUNK])
+        for start in range(0, len(windows), _CHUNK)
+    ]
+    return np.hstack([X, np.concatenate(parts)])
+
+
+def _amplitude_and_polarity(waveforms: NDArray[np.floating]) -> Floats:
+    """Return log amplitude and polarity of each lead, (n_windows, 2 n_leads)."""
+    centred = waveforms.astype(np.float64)
+    centred -= np.median(centred, axis=2, keepdims=True)
     amplitude = np.sqrt(np.mean(np.square(centred), axis=2)) + _FLOOR_V
     near = centred[:, :, _PEAK]
     highest = np.abs(near).argmax(axis=2)[:, :, None]
     polarity = np.take_along_axis(near, highest, axis=2)[:, :, 0] / amplitude
-    return np.hstack([X, np.log(amplitude), polarity])
+    return np.hstack([np.log(amplitude), polarity])
 
 
 def descriptor_names(names: Sequence[str], n_columns: int) -> tuple[str, ...]:
@@ -128,7 +148,7 @@ def learn_domain(
     return Domain(names, medians, spreads, patients[present])
 
 
-def check_domain(domain: Domain | None, rows: Floats) -> dict[str, Any]:
+def check_domain(domain: Domain | None, rows: Floats, n_relative: int = 0) -> dict[str, Any]:
     """Say whether a recording differs as a whole from those of the fit.
 
     With five patients or more this is an exact test of exchangeable recordings: a recording is
@@ -141,6 +161,8 @@ def check_domain(domain: Domain | None, rows: Floats) -> dict[str, Any]:
         None: the model does not hold one.
     rows : ndarray of shape (n_windows, n_names)
         :func:`descriptors` of the scorable windows.
+    n_relative : int
+        So many columns at the front are relative to a baseline of the patient and not compared.
 
     Returns
     -------
@@ -153,6 +175,9 @@ def check_domain(domain: Domain | None, rows: Floats) -> dict[str, Any]:
     if domain is None or not len(rows):
         return _answer(None, _NO_WINDOW if domain is not None else _NO_DOMAIN, 0, [])
     n = len(np.unique(domain.patients))
+    if n_relative == rows.shape[1]:
+        return _answer(None, _RELATIVE, n, [])
+    rows, domain = rows[:, n_relative:], domain.without(n_relative)
     value = np.median(rows, axis=0)
     if n < FEWEST_PATIENTS:
         known = np.clip(value, domain.medians.min(axis=0), domain.medians.max(axis=0))

@@ -78,7 +78,8 @@ def score_recording(
     features = pd.DataFrame(X.astype(np.float32), columns=list(model.names))
     features.insert(0, "window_index", np.arange(len(X)))
     ok = table["scorable"].to_numpy(bool)
-    drift = check_domain(model.domain, descriptors(windows.take(ok), X[ok], model.kind))
+    described = descriptors(windows, X, model.kind)[ok]
+    drift = check_domain(model.domain, described, 0 if baseline is None else X.shape[1])
     return Scored(table, merge(table, model.settings.segments.merge_s), features, drift)
 
 

@@ -61,6 +61,17 @@ def test_without_a_domain_or_windows_nothing_is_claimed():
     assert check_domain(domain_of(recordings(6)), np.empty((0, 4)))["differs"] is None
 
 
+def test_what_is_relative_to_a_baseline_is_not_compared():
+    parts = recordings(10)
+    new = recordings(1, seed=1)[0] + 20
+    answer = check_domain(domain_of(parts), new, 3)
+    assert answer["differs"] is True
+    assert [feature["name"] for feature in answer["features"]] == ["d"]
+    answer = check_domain(domain_of(parts), new, 4)
+    assert answer["differs"] is None
+    assert "relative to a baseline" in answer["sentence"]
+
+
 @pytest.fixture(scope="module")
 def ecg():
     windows = extract(read_recording(SAMPLE / "ecg_ahadb_0201.hea"), "ecg")
