@@ -44,6 +44,12 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="rw-facts">{rows}</dl>'
 
 
+def keys(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a list of keys and what they do. All parts are escaped."""
+    rows = "".join(f"<dt>{text(key)}</dt><dd>{text(words)}</dd>" for key, words in pairs)
+    return f'<dl class="rw-keys">{rows}</dl>'
+
+
 def tiles(pairs: Iterable[tuple[str, str]]) -> str:
     """Return a row of figures with their names under them. All parts are escaped."""
     cells = "".join(

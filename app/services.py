@@ -28,6 +28,7 @@ from pipelines.rescore import Progress, baseline_of, in_own_process
 from pipelines.review_segments import merge_seconds, segment_counts, under_review
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, Event, Kind, ReviewStore, Verdict
+from pipelines.store.folding import State, assigned, state_of
 
 _GAIN_PAGES = 8
 _PROFILE_BINS = 48
@@ -37,7 +38,10 @@ _Stamp = tuple[int, int]
 
 @dataclass(frozen=True)
 class RecordingRow:
-    """One line of the list of recordings. `reason` is set where nothing was scored."""
+    """One line of the list of recordings. `reason` is set where nothing was scored.
+
+    `n_reviewed` counts what the user himself decided where recordings are read blind.
+    """
 
     recording_id: str
     patient_id: str
@@ -47,6 +51,9 @@ class RecordingRow:
     n_segments: int
     n_reviewed: int
     min_p_value: float
+    peak_score: float = float("nan")
+    state: State = "new"
+    reader: str = ""
     reason: str | None = None
 
 
@@ -72,6 +79,11 @@ def manifest(run: RunFolder) -> dict[str, Any]:
 def kind(run: RunFolder) -> str:
     """Return ``"ecg"`` or ``"eeg"``."""
     return str(manifest(run).get("model", {}).get("kind", "eeg"))
+
+
+def model_name(run: RunFolder) -> str:
+    """Return the name of the model's folder."""
+    return Path(str(manifest(run).get("model", {}).get("path", ""))).name or "not stated"
 
 
 def compared_with(run: RunFolder) -> str:
@@ -102,11 +114,12 @@ def features(run: RunFolder, recording_id: str) -> pd.DataFrame | None:
     return _read(run, recording_id, "features")
 
 
-def recording_rows(run: RunFolder) -> list[RecordingRow]:
-    """Return every recording of the run: the scored ones, then the quarantined ones."""
+def recording_rows(run: RunFolder, user: str) -> list[RecordingRow]:
+    """Return every recording of the run: those with the highest scores first, then those set aside.
+
+    A recording that is signed off comes after those that are not.
+    """
     status = {entry["recording_id"]: entry for entry in run.status()}
-    decisions = ReviewStore(run.reviews_path).latest()
-    reviewed = {key for key, decision in decisions.items() if decision.verdict != "undecided"}
     patients = {
         entry["recording_id"]: str(entry.get("patient_id") or entry["recording_id"])
         for entry in manifest(run).get("inputs", [])
@@ -114,7 +127,8 @@ def recording_rows(run: RunFolder) -> list[RecordingRow]:
     rows = []
     scored = run.recording_ids()
     for recording_id in scored:
-        found = segments(run, recording_id)
+        found, log = segments(run, recording_id), events(run, recording_id)
+        latest = decisions(run, recording_id, user)
         counts = status.get(recording_id, {})
         if not {"n_windows", "n_not_scorable", "duration_s"} <= counts.keys():
             counts = _counted(windows(run, recording_id))
@@ -126,16 +140,21 @@ def recording_rows(run: RunFolder) -> list[RecordingRow]:
                 int(counts["n_windows"]),
                 int(counts["n_not_scorable"]),
                 len(found),
-                sum((recording_id, s) in reviewed for s in found["segment_id"]),
+                sum(s in latest and latest[s].verdict != "undecided" for s in found["segment_id"]),
                 float(found["min_p_value"].min()) if len(found) else float("nan"),
+                float(found["peak_score"].max()) if len(found) else float("nan"),
+                state_of(log),
+                assigned(log),
             )
         )
+    rows.sort(key=lambda row: (row.state == "final", -np.nan_to_num(row.peak_score, nan=-np.inf)))
     for recording_id, entry in status.items():
         if recording_id not in scored and entry.get("state") == "quarantined":
             nothing = float("nan")
             patient = patients.get(recording_id, recording_id)
             reason = str(entry.get("reason") or "no reason given")
-            rows.append(RecordingRow(recording_id, patient, nothing, 0, 0, 0, 0, nothing, reason))
+            row = RecordingRow(recording_id, patient, nothing, 0, 0, 0, 0, nothing, reason=reason)
+            rows.append(row)
     return rows
 
 

@@ -26,6 +26,7 @@ PAGE_S, GAIN, HIGH_PASS, LOW_PASS, MONTAGE = (
     "rw_montage",
 )
 KEYS, SELECTED, FILTER, SCOPE = "rw_keys", "rw_selected", "rw_filter", "rw_scope"
+WORK_STATES, WORK_READER = "rw_work_states", "rw_work_reader"
 BASELINE_START, BASELINE_STOP = "rw_baseline_start", "rw_baseline_stop"
 _HANDLED, _SEEN, _SAID, _THRESHOLD = "rw_handled", "rw_seen", "rw_said", "rw_threshold"
 _SHOWN = "rw_shown"
@@ -71,8 +72,35 @@ def keep_choice(key: str, default: Any, accepted: tuple[Any, ...]) -> None:
 
 
 def reviewer() -> str:
-    """Return the name under which decisions are stored; empty if it was cleared."""
+    """Return the name under which decisions are stored; empty if it was cleared.
+
+    Where the server has a sign-in, it is the name that was signed in with.
+    """
+    name = signed_in()
+    if name is not None:
+        return name
     return str(st.session_state.get(REVIEWER, system_user())).strip()
+
+
+def _has_sign_in() -> bool:
+    """Return True if an OpenID provider is set up in the server's secrets."""
+    try:
+        return "auth" in st.secrets
+    except (FileNotFoundError, KeyError):
+        return False
+
+
+def must_sign_in() -> bool:
+    """Return True if there is a sign-in and nobody has used it in this session."""
+    return _has_sign_in() and not st.user.get("is_logged_in", False)
+
+
+def signed_in() -> str | None:
+    """Return who signed in (e-mail, else name, else subject), or None without a sign-in."""
+    if not _has_sign_in() or not st.user.get("is_logged_in", False):
+        return None
+    found = st.user.get("email") or st.user.get("name") or st.user.get("sub")
+    return str(found)[:100] if found else None
 
 
 def system_user() -> str:

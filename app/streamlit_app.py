@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import markup, messages, services, state
-from app.views import about, choose_run, export, recordings, review
+from app.views import about, agreement, choose_run, export, help, recordings, review
 from pipelines.errors import RarewaveError
 from pipelines.run_folder import RunFolder
 
@@ -28,6 +28,10 @@ def main() -> None:
 
 
 def _draw() -> None:
+    if state.must_sign_in():
+        _sidebar("Not signed in", [])
+        st.button("Sign in", on_click=st.login, type="primary", icon=":material/login:")
+        return
     choices = services.run_choices()
     name = state.run_name()
     if name not in choices:
@@ -61,7 +65,13 @@ def _pages(run: RunFolder, name: str, several: bool) -> None:
     details = st.Page(
         lambda: about.show(run), title="About this run", icon=":material/info:", url_path="about"
     )
-    pages = [listing, reviewing, exporting, details]
+    reading = st.Page(
+        lambda: agreement.show(run), title="Readers", icon=":material/group:", url_path="readers"
+    )
+    helping = st.Page(
+        lambda: help.show(run), title="Help", icon=":material/keyboard:", url_path="help"
+    )
+    pages = [listing, reviewing, reading, exporting, details, helping]
     page = st.navigation(pages, position="hidden")
     if page.title == listing.title and state.address("recording"):
         st.switch_page(reviewing, query_params=dict(st.query_params))
@@ -76,7 +86,10 @@ def _sidebar(name: str, pages: list[st.Page], several: bool = False) -> None:
         st.html(markup.brand(_ICON.read_bytes(), "Rarewave", name))
         for page in pages:
             st.page_link(page)
-        if pages:
+        if pages and state.signed_in() is not None:
+            st.caption(f"Signed in as {markup.plain(state.signed_in())}")
+            st.button("Sign out", on_click=st.logout)
+        elif pages:
             state.keep(state.REVIEWER, state.system_user())
             st.text_input(
                 "Reviewer",

@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import markup, messages, services, state
 from app.services import RecordingRow
+from pipelines.errors import RarewaveError
 from pipelines.run_folder import RunFolder
 
 _MOST_PROFILES = 300
@@ -17,8 +18,8 @@ _MOST_PROFILES = 300
 
 def show(run: RunFolder, review_page: Any) -> None:
     """Show one row a recording; a click opens it."""
-    rows = services.recording_rows(run)
-    scored = [row for row in rows if row.reason is None]
+    rows = services.recording_rows(run, state.reviewer())
+    every = [row for row in rows if row.reason is None]
     failed = [row for row in rows if row.reason is not None]
     kind = services.kind(run).upper()
     title, button = st.columns([3, 1], vertical_alignment="center")
@@ -30,8 +31,9 @@ def show(run: RunFolder, review_page: Any) -> None:
     if not rows:
         st.info(messages.NO_RECORDINGS)
         return
-    _tiles(scored, failed)
-    waiting = [row for row in scored if row.n_reviewed < row.n_segments]
+    _tiles(every, failed)
+    scored = _filtered(every)
+    waiting = [row for row in scored if row.state != "final" and row.n_reviewed < row.n_segments]
     chosen: str | None = None
     if waiting and button.button(
         "Review the next recording",
@@ -45,8 +47,60 @@ def show(run: RunFolder, review_page: Any) -> None:
     chosen = _table(run, scored) or chosen
     if failed:
         _quarantined(failed)
+    _assign(run, every)
     if chosen is not None:
         st.switch_page(review_page, query_params={"recording": chosen})
+
+
+def _filtered(rows: Sequence[RecordingRow]) -> Sequence[RecordingRow]:
+    """Draw the filters of the work list and return the rows that pass."""
+    readers = sorted({row.reader for row in rows if row.reader})
+    with st.container(horizontal=True, gap="small"):
+        wanted = st.pills(
+            "State",
+            list(messages.STATE_WORDS),
+            selection_mode="multi",
+            key=state.WORK_STATES,
+            format_func=lambda s: f"{messages.STATE_MARKS[s]} {messages.STATE_WORDS[s]}",
+            label_visibility="collapsed",
+        )
+        who = "anybody"
+        if readers:
+            who = st.selectbox(
+                "Reader",
+                ["anybody", "nobody yet", *readers],
+                key=state.WORK_READER,
+                width=180,
+                label_visibility="collapsed",
+            )
+    kept = [row for row in rows if not wanted or row.state in wanted]
+    if who == "nobody yet":
+        return [row for row in kept if not row.reader]
+    return kept if who == "anybody" else [row for row in kept if row.reader == who]
+
+
+def _assign(run: RunFolder, rows: Sequence[RecordingRow]) -> None:
+    """Give recordings to a reader."""
+    with st.expander("Give recordings to a reader"):
+        with st.form("rw_assign", border=False):
+            chosen = st.multiselect("Recordings", [row.recording_id for row in rows])
+            reader = st.text_input("Reader", max_chars=60)
+            given = st.form_submit_button("Give", disabled=not state.reviewer())
+        if not given:
+            return
+        try:
+            for recording_id in chosen:
+                services.append(
+                    run,
+                    "assign",
+                    state.reviewer(),
+                    recording_id=recording_id,
+                    reader=reader.strip(),
+                )
+        except RarewaveError as error:
+            st.error(markup.plain(error))
+            return
+        st.rerun()
 
 
 def _tiles(scored: Sequence[RecordingRow], failed: Sequence[RecordingRow]) -> None:
@@ -75,6 +129,12 @@ def _table(run: RunFolder, rows: Sequence[RecordingRow]) -> str | None:
         {
             "Recording": [row.recording_id for row in rows],
             "Patient": [row.patient_id for row in rows],
+            "State": [
+                f"{messages.STATE_MARKS[row.state]} {messages.STATE_WORDS[row.state]}"
+                for row in rows
+            ],
+            "Reader": [row.reader or "–" for row in rows],
+            "Highest score": [row.peak_score for row in rows],
             "Highest score over time": [services.profile(run, row.recording_id) for row in rows]
             if len(rows) <= _MOST_PROFILES
             else None,
@@ -82,6 +142,9 @@ def _table(run: RunFolder, rows: Sequence[RecordingRow]) -> str | None:
             "Windows": [row.n_windows for row in rows],
             "Not scorable": [row.n_not_scorable for row in rows],
             "Flagged": [row.n_segments for row in rows],
+            "Flagged per hour": [
+                row.n_segments / (row.duration_s / 3600) if row.duration_s else 0.0 for row in rows
+            ],
             "Reviewed": [
                 row.n_reviewed / row.n_segments if row.n_segments else 1.0 for row in rows
             ],
@@ -106,6 +169,8 @@ def _table(run: RunFolder, rows: Sequence[RecordingRow]) -> str | None:
             "Highest score over time": st.column_config.BarChartColumn(
                 width="medium", y_min=0, color="primary"
             ),
+            "Highest score": st.column_config.NumberColumn(format="%.2f"),
+            "Flagged per hour": st.column_config.NumberColumn(format="%.1f"),
             "Windows": st.column_config.NumberColumn(format="localized"),
             "Not scorable": st.column_config.NumberColumn(format="localized"),
             "Reviewed": st.column_config.ProgressColumn(

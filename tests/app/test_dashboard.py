@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.features.registry import describe
 from pipelines.run_folder import RunFolder
 from pipelines.store import ReviewStore
 
@@ -58,7 +59,7 @@ def test_review_page_says_when_how_unusual_and_why(run, open_app, request):
     assert "Segment 2 of 3" in shown
     assert "1:00.0 to 1:04.0, 3 windows" in shown
     assert "0.005, 1 in 200 usual windows" in shown
-    words = {"eeg_run": "delta power (1 to 4 Hz)", "ecg_run": "interval to the previous beat"}
+    words = {"eeg_run": "delta power (1 to 4 Hz)", "ecg_run": describe("rr_previous")}
     assert words[run] in shown
     assert "the usual" in shown
     assert "Research use only. Not a medical device." in shown
@@ -211,7 +212,8 @@ def test_scoring_again_is_seen_without_a_restart(eeg_run, ecg_run, open_app, par
     fewer = pd.read_parquet(folder / "segments.parquet").iloc[:1]
     fewer.to_parquet(folder / "segments.parquet")
     app.run()
-    assert list(app.dataframe[0].value["Flagged"]) == [1, 3]
+    flagged = dict(zip(*(app.dataframe[0].value[c] for c in ("Recording", "Flagged")), strict=True))
+    assert flagged == {"night_1": 1, "night_2": 3}
 
 
 def _page(module: str, path: str) -> None:
