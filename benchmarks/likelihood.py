@@ -4,222 +4,147 @@ Every method gets the same network (two tanh layers, same weights) and float32 r
 alternate, so that ratios hold on a busy machine. Fixed grids have 8 Runge-Kutta steps; zuko
 brings its own adaptive solver, and is marked. Error is against float64 dopri5 at 1e-8.
 
-    PEERS/bin/python benchmarks/likelihood.py --json OUT.json --threads 1
+    PEERS/bin/python benchmarks/likelihood.py --json OUT.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from flow_matching.solver import ODESolver
+from likelihood_methods import LOOSE, STEPS, make_field, methods, reference
 from torch import Tensor
-from torchdiffeq import odeint
-from zuko.transforms import FreeFormJacobianTransform
 
-from flowcore.block import Block
-from flowcore.divergence import exact_divergence, hutchinson_divergence
-from flowcore.ode import Solver, runge_kutta
-from flowcore.preprocessing import gaussian_log_prob
-from flowcore.velocity import TanhField
-
-Method = Callable[[Tensor], Tensor]
-STEPS = 8
+SQUARES = (256, 512, 1024, 2048)
+Timing = dict[str, list[float]]
 
 
-def make_field(dim: int, hidden: int) -> TanhField:
-    """Return a field with every weight alive and a smooth, moderate flow."""
-    g = torch.Generator().manual_seed(0)
-    field = TanhField(dim, hidden, generator=g)
-    with torch.no_grad():
-        for p in (field.w3, field.time3):
-            p.copy_(torch.randn(p.shape, generator=g) * 0.5 / p.shape[1] ** 0.5)
-    return field.requires_grad_(False)
+def processor() -> str:
+    """Name the processor: the model in /proc/cpuinfo where there is one."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
 
 
-def flowcore_marched(field: TanhField) -> Method:
-    """The library as it scores."""
-    block = Block(field)
-
-    def run(x: Tensor) -> Tensor:
-        with torch.no_grad():
-            out = block(x, Solver("rk4", STEPS))
-        return gaussian_log_prob(out.x) + out.log_det
-
-    return run
-
-
-def flowcore_plain(field: TanhField) -> Method:
-    """The library's differentiable path: how it scored before the march."""
-
-    def run(x: Tensor) -> Tensor:
-        with torch.no_grad():
-            bound, zero = field.bind(), torch.zeros_like(x[:, 0])
-
-            def rate(t: Tensor, s: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-                v, div = bound.with_divergence(t, s[0])
-                return v, div, (v * v).sum(1)
-
-            z, log_det, _ = runge_kutta(rate, (x, zero, zero), Solver("rk4", STEPS).grid())
-        return gaussian_log_prob(z) + log_det
-
-    return run
+def peak_flops(tries: int = 20) -> float:
+    """Best rate of a square float32 product over several sizes, operations per second."""
+    best = 0.0
+    for size in SQUARES:
+        a, out = torch.randn(size, size), torch.empty(size, size)
+        for _ in range(tries):
+            start = time.perf_counter()
+            torch.mm(a, a, out=out)
+            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
 
 
-def ffjord(field: TanhField, exact: bool) -> Method:
-    """Torchdiffeq with the trace by a loop of backward passes, or one random probe."""
-
-    def run(x: Tensor) -> Tensor:
-        probe = torch.randn_like(x).sign()
-
-        def rate(t: Tensor, s: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            def at(rows: Tensor) -> Tensor:
-                return field(t, rows)
-
-            return exact_divergence(at, s[0]) if exact else hutchinson_divergence(at, s[0], probe)
-
-        with torch.no_grad():
-            z, log_det = odeint(
-                rate,
-                (x, torch.zeros_like(x[:, 0])),
-                torch.tensor([0.0, 1.0]),
-                method="rk4",
-                options={"step_size": 1 / STEPS},
-            )
-        return gaussian_log_prob(z[-1]) + log_det[-1]
-
-    return run
+def errors(run: Tensor, truth: Tensor) -> dict[str, float]:
+    """Return the largest and the mean distance from the reference, nats."""
+    off = (run.double() - truth).abs()
+    return {"largest_error_nats": off.max().item(), "mean_error_nats": off.mean().item()}
 
 
-def flow_matching(field: TanhField, exact: bool) -> Method:
-    """flow_matching's compute_likelihood; its time runs from noise at 0 to data at 1."""
-    solver = ODESolver(velocity_model=lambda x, t: -field(1 - t, x))
-
-    def run(x: Tensor) -> Tensor:
-        return solver.compute_likelihood(
-            x_1=x,
-            log_p0=gaussian_log_prob,
-            step_size=1 / STEPS,
-            method="rk4",
-            exact_divergence=exact,
-        )[1].detach()
-
-    return run
-
-
-def zuko_cnf(field: TanhField, exact: bool) -> Method:
-    """Zuko's free-form transform on the same network, adaptive at its default tolerances."""
-
-    def run(x: Tensor) -> Tensor:
-        with torch.no_grad():
-            flow = FreeFormJacobianTransform(f=lambda t, y: field(t, y), exact=exact)
-            z, log_det = flow.call_and_ladj(x)
-        return gaussian_log_prob(z) + log_det
-
-    return run
-
-
-def reference(field: TanhField, x: Tensor) -> Tensor:
-    """float64 dopri5 at 1e-8, differentiable path."""
-    double = make_field(field.dim, field.hidden)
-    double.load_state_dict(field.state_dict())
-    with torch.no_grad():
-        out = Block(double.double())(x.double(), Solver("dopri5", rtol=1e-8, atol=1e-8))
-    return gaussian_log_prob(out.x) + out.log_det
-
-
-def peak_flops() -> float:
-    """Best rate of a 1024-square float32 product, operations per second."""
-    a = torch.randn(1024, 1024)
-    best = float("inf")
-    for _ in range(15):
-        start = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - start)
-    return 2 * 1024**3 / best
+def median_ratio(timing: Timing, name: str) -> float:
+    """Return the median over repetitions of a method's time in units of this library's."""
+    return statistics.median(a / b for a, b in zip(timing[name], timing["flowcore"], strict=True))
 
 
 def compare(dim: int, hidden: int, batch: int, repeats: int) -> dict[str, Any]:
-    """Time every method in turn, `repeats` times."""
+    """Time every method in turn, `repeats` times; the first call of each is not timed."""
     field = make_field(dim, hidden)
     x = torch.randn(batch, dim, generator=torch.Generator().manual_seed(1))
     truth = reference(field, x)
-    methods = {
-        "flowcore": flowcore_marched(field),
-        "flowcore_differentiable_path": flowcore_plain(field),
-        "torchdiffeq_exact": ffjord(field, True),
-        "torchdiffeq_hutchinson": ffjord(field, False),
-        "flow_matching_exact": flow_matching(field, True),
-        "flow_matching_hutchinson": flow_matching(field, False),
-        "zuko_exact_adaptive": zuko_cnf(field, True),
-        "zuko_hutchinson_adaptive": zuko_cnf(field, False),
-    }
-    wall: dict[str, list[float]] = {name: [] for name in methods}
-    cpu: dict[str, list[float]] = {name: [] for name in methods}
-    error = {n: (m(x).double() - truth).abs().max().item() for n, m in methods.items()}
+    compared = methods(field)
+    wall: Timing = {name: [] for name in compared}
+    cpu: Timing = {name: [] for name in compared}
+    error = {name: errors(method(x), truth) for name, method in compared.items()}
     for _ in range(repeats):
-        for name, method in methods.items():
+        for name, method in compared.items():
             start, start_cpu = time.perf_counter(), time.process_time()
             method(x)
             cpu[name].append(time.process_time() - start_cpu)
             wall[name].append(time.perf_counter() - start)
-    ours = statistics.median(cpu["flowcore"])
     operations = batch * 4 * STEPS * (4 * dim * hidden + 4 * hidden * hidden)
+    peak, threads = peak_flops(), torch.get_num_threads()
     return {
         "dim": dim,
         "hidden": hidden,
         "batch": batch,
         "repeats": repeats,
-        "share_of_peak": operations / ours / peak_flops() / torch.get_num_threads(),
+        "threads": threads,
+        "peak_gflops": peak / 1e9,
+        "share_of_peak": operations / statistics.median(wall["flowcore"]) / peak,
+        "share_of_peak_by_cpu_time": operations
+        * threads
+        / statistics.median(cpu["flowcore"])
+        / peak,
         "methods": {
             name: {
                 "wall_s": statistics.median(wall[name]),
                 "cpu_s": statistics.median(cpu[name]),
-                "cpu_ratio": statistics.median(
-                    [a / b for a, b in zip(cpu[name], cpu["flowcore"], strict=True)]
-                ),
-                "largest_error_nats": error[name],
+                "wall_ratio": median_ratio(wall, name),
+                "cpu_ratio": median_ratio(cpu, name),
+                **error[name],
             }
-            for name in methods
+            for name in compared
         },
     }
+
+
+def show(run: dict[str, Any]) -> None:
+    """Print one run as a table."""
+    print(
+        f"d={run['dim']}  threads {run['threads']}  peak {run['peak_gflops']:.0f} GFLOP/s  "
+        f"share {run['share_of_peak']:.2f} (by CPU time {run['share_of_peak_by_cpu_time']:.2f})"
+    )
+    for name, row in run["methods"].items():
+        print(
+            f"  {name:30s} {row['wall_s']:.4f} s  wall x{row['wall_ratio']:.1f}  "
+            f"cpu x{row['cpu_ratio']:.1f}  error {row['largest_error_nats']:.1e}  "
+            f"mean {row['mean_error_nats']:.1e}",
+            flush=True,
+        )
 
 
 def main() -> None:
     """Run and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--dims", type=int, nargs="+", default=[8, 32, 64, 128])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--dims", type=int, nargs="+", default=[32, 8, 64, 128])
     parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     result: dict[str, Any] = {
-        "machine": {"platform": platform.platform(), "processor": platform.processor()},
-        "threads": args.threads,
-        "versions": {n: version(n) for n in ("torch", "torchdiffeq", "flow_matching", "zuko")},
+        "machine": {
+            "platform": platform.platform(),
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "load_at_start": os.getloadavg()[0],
+        },
+        "versions": {
+            name: version(name) for name in ("torch", "torchdiffeq", "flow_matching", "zuko")
+        },
+        "steps": STEPS,
+        "zuko_loose": LOOSE,
         "runs": [],
     }
     for dim in args.dims:
-        run = compare(dim, 256, args.batch, args.repeats)
-        result["runs"].append(run)
-        print(f"d={dim}  share of peak {run['share_of_peak']:.2f}", flush=True)
-        for name, row in run["methods"].items():
-            print(
-                f"  {name:30s} {row['cpu_s']:.4f} s  x{row['cpu_ratio']:.1f}  "
-                f"error {row['largest_error_nats']:.1e}"
-            )
-        if args.json:
-            args.json.write_text(json.dumps(result, indent=1) + "\n")
+        for threads in args.threads:
+            torch.set_num_threads(threads)
+            result["runs"].append(compare(dim, 256, args.batch, args.repeats))
+            show(result["runs"][-1])
+            if args.json:
+                args.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
