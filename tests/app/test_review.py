@@ -58,7 +58,9 @@ def test_a_whole_group_is_decided_at_once_and_taken_back_at_once(ecg_run, open_a
     app.toggle(key="rw_scope").set_value(True).run()
     click(app, "rw_decide_accept")
     (event,) = store.events("holter")
-    assert event.kind == "group" and list(event.content["segments"]) == ecg_run.segment_ids["holter"]
+    assert (
+        event.kind == "group" and list(event.content["segments"]) == ecg_run.segment_ids["holter"]
+    )
     assert not app.toggle(key="rw_scope").value
     click(app, "rw_decide_undo")
     assert store.latest() == {}
@@ -184,8 +186,7 @@ def test_keys_are_told_apart():
 
 
 def test_every_key_is_explained(eeg_run):
-    from app import services
-from app.keyboard import COMMANDS, HELP
+    from app.keyboard import COMMANDS, HELP
 
     assert set(KEYS.values()) == set(COMMANDS)
     explained = " ".join(keys for keys, _ in HELP).upper()
