@@ -57,13 +57,14 @@ def iter_chunks(
 def band_pass(
     signal: NDArray[np.float64], sfreq: float, low: float, high: float
 ) -> NDArray[np.float64]:
-    """Filter channels (n_channels, n_times) without phase shift between `low` and `high` Hz.
+    """Filter one channel or several (..., n_times) without phase shift from `low` to `high` Hz.
 
     Missing samples (NaN) count as zero: whoever calls marks the windows that touch them.
     """
     sos = butter(2, (low, min(high, 0.45 * sfreq)), "bandpass", fs=sfreq, output="sos")
     padding = min(round(2 * sfreq), signal.shape[-1] - 1)
     filtered = np.empty(signal.shape)
-    for row, values in zip(filtered, signal, strict=True):  # one by one takes less memory
+    rows = zip(np.atleast_2d(filtered), np.atleast_2d(signal), strict=True)
+    for row, values in rows:  # one by one takes less memory
         row[:] = sosfiltfilt(sos, np.nan_to_num(values), padlen=padding)
     return filtered
