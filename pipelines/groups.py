@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipelines.features.rhythm import interval_ratio
 from pipelines.recording import Recording
 
 Floats = NDArray[np.float64]
@@ -74,7 +75,7 @@ def group_segments(
     segments : pandas.DataFrame
         ``segments.parquet``, or what :func:`pipelines.review_segments.under_review` returns.
     windows, features : pandas.DataFrame
-        Of the run; without `features` an EEG has one group, and no beat is early or late.
+        Of the run; without `features` an EEG has one group.
     recording : Recording or None
         For the shapes of beats and the pictures; None: they are compared by features.
     kind : str
@@ -89,7 +90,7 @@ def group_segments(
     if kind == "ecg" and shapes.size:
         owner, middle, aligned = _alike(shapes, ALIKE["ecg"], round(_SHIFT_S * sfreq))
         usual = _usual(recording, kind, windows)
-        owner, words = _by_timing(owner, middle, usual, features, windows, worst)
+        owner, words = _by_timing(owner, middle, usual, windows, worst)
         compared = aligned.reshape(len(aligned), -1)
     else:
         owner, middle, _ = _alike(rows[:, None, :], ALIKE["eeg"], 0)
@@ -201,16 +202,11 @@ def _by_timing(
     owner: NDArray[np.int64],
     middles: Floats,
     usual: Floats,
-    features: pd.DataFrame | None,
     windows: pd.DataFrame,
     worst: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Split groups that are shaped like the usual beat by how early their beats come."""
-    known = features is not None and "rr_previous" in features
-    timing = np.zeros(len(owner))
-    if features is not None and known:
-        table = features.set_index("window_index")["rr_previous"]
-        timing = table.reindex(windows["window_index"]).to_numpy(float)[worst]
+    timing = interval_ratio(windows["center_s"].to_numpy(float))[worst]
     when = np.select([timing < -EARLY, timing > EARLY], [1, 2], 0)
     names: dict[tuple[int, int], int] = {}
     words: list[str] = []

@@ -1,44 +1,45 @@
-"""ECG features: where a beat stands in the rhythm, and how its shape differs from the usual one.
+"""ECG features: where a beat stands in the rhythm, and how it differs from the usual beat.
 
-Intervals count against the local rhythm, as prematurity and compensatory pause do for a reader.
-Amplitude and shape count against a *reference*: the beats around, or those of a stretch that a
-person has confirmed as normal for this patient. Absolute waveforms differ more between patients
-than normal and ventricular beats do within one (docs/decisions/0002-ecg-features.md).
+Everything counts against the patient: the rhythm against its own irregularity
+(:mod:`pipelines.features.rhythm`), amplitude, width and shape against a *usual beat*: that of the
+beats around (:mod:`pipelines.features.usual_beat`), or of a stretch that a person has confirmed as
+normal. Absolute waveforms differ more between patients than normal and ventricular beats do within
+one (docs/decisions/0002-ecg-features.md).
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, median_filter, uniform_filter1d
+from scipy.ndimage import map_coordinates
 
 from pipelines.features.registry import Feature
+from pipelines.features.rhythm import RHYTHM_FEATURES as RHYTHM_FEATURES
+from pipelines.features.rhythm import rhythm_features as rhythm_features
+from pipelines.features.usual_beat import usual_around, usual_of
 
 GRID_S = np.arange(-24, 40) / 100.0
 """Times around the R peak at which a beat's waveform is sampled, in seconds."""
 
-RHYTHM_FEATURES = (
-    Feature("rr_previous", "ln", "interval to the previous beat against the local rhythm"),
-    Feature("rr_next", "ln", "interval to the next beat against the local rhythm"),
-    Feature("local_rr", "ln", "local interval between beats (heart rate)"),
-)
 SHAPE_FEATURES = (
-    Feature("relative_amplitude", "ln", "amplitude against that of the usual beat"),
-    Feature("width", "ln", "width of the beat's main deflection"),
-    Feature("unlike", "ln", "difference in shape from the usual beat"),
-    Feature("unlike_before", "ln", "difference from the usual beat before the QRS complex"),
-    Feature("unlike_qrs", "ln", "difference from the usual beat in the QRS complex"),
-    Feature("unlike_after", "ln", "difference from the usual beat in ST segment and T wave"),
+    Feature("amplitude_change", "ln", "amplitude against that of the usual beat"),
+    Feature("width_change", "ln", "width of the main deflection against that of the usual beat"),
+    Feature("shape_change", "ln", "difference in shape from the usual beat"),
+    Feature("shape_change_before", "ln", "difference from the usual beat before the QRS complex"),
+    Feature("shape_change_qrs", "ln", "difference from the usual beat in the QRS complex"),
+    Feature("shape_change_after", "ln", "difference from the usual beat in ST segment and T wave"),
 )
 FEATURES: tuple[Feature, ...] = (*RHYTHM_FEATURES, *SHAPE_FEATURES)
 """Every ECG feature; shape features are computed per lead."""
 
+_EARLY = [feature.name for feature in RHYTHM_FEATURES].index("early_minutes")
 _PARTS_S = {"before": (-0.24, -0.06), "qrs": (-0.10, 0.12), "after": (0.12, 0.40)}
-_NEIGHBOURS = 41
-_LOCAL_INTERVALS = 21
 _CENTRE_SD_S = 0.12
 _FLOOR_V = 1e-6
-_UNLIKE_FLOOR = 0.03  # of the beat's root mean square: below it differences are noise
+_AMPLITUDE_RANGE, _WIDTH_RANGE = 0.5, 0.4
+"""Changes (log) saturate here: an electrode that moves is no more than a doubled amplitude."""
+_CORRELATION_FLOOR, _DIFFERENCE_FLOOR = 0.005, 0.08
+"""Differences below these are noise, and no reason to call a beat unusually usual."""
 
 
 def beat_waveforms(
@@ -65,76 +66,76 @@ def beat_waveforms(
     return np.stack(sampled, axis=1).astype(np.float32)
 
 
-def rhythm_features(peak_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compare each interval between beats with the local rhythm.
+def feature_rows(
+    waveforms: NDArray[np.floating],
+    rhythm: NDArray[np.float64],
+    usual: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Return one row a beat: the rhythm features, then the shape features lead by lead.
 
     Parameters
     ----------
-    peak_s : ndarray of shape (n_beats,)
-        Times of the R peaks of one continuous piece in seconds, rising.
-
-    Returns
-    -------
-    ndarray of shape (n_beats, len(RHYTHM_FEATURES))
-        Natural logarithms; NaN where a neighbour is missing (first and last beat).
+    waveforms : ndarray of shape (n_beats, n_leads, len(GRID_S))
+        Consecutive beats in volts.
+    rhythm : ndarray of shape (n_beats, len(RHYTHM_FEATURES))
+        Of :func:`rhythm_features`; tells which beats come early and say little of the usual one.
+    usual : ndarray of bool, shape (n_beats,), optional
+        See :func:`shape_features`.
     """
-    result = np.full((len(peak_s), len(RHYTHM_FEATURES)), np.nan)
-    if len(peak_s) < 3:
-        return result
-    intervals = np.log(np.diff(peak_s))
-    local = median_filter(intervals, _LOCAL_INTERVALS, mode="nearest")[:-1]
-    result[1:-1] = np.stack([intervals[:-1] - local, intervals[1:] - local, local], axis=1)
-    return result
+    shape = shape_features(waveforms, usual, np.sinh(rhythm[:, _EARLY]))
+    return np.hstack([rhythm, shape.reshape(len(shape), -1)])
 
 
 def shape_features(
-    waveforms: NDArray[np.floating], usual: NDArray[np.bool_] | None = None
+    waveforms: NDArray[np.floating],
+    usual: NDArray[np.bool_] | None = None,
+    early: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Measure amplitude, width and difference from the usual beat, lead by lead.
+    """Measure how amplitude, width and shape differ from the usual beat, lead by lead.
 
     Parameters
     ----------
     waveforms : ndarray of shape (n_beats, n_leads, len(GRID_S))
         Consecutive beats in volts.
     usual : ndarray of bool, shape (n_beats,), optional
-        The beats whose median is the usual beat. By default each beat's own neighbourhood, the
-        mean of 41 beats around it.
+        The beats whose median is the usual beat. By default that of the beats around each.
+    early : ndarray of shape (n_beats,), optional
+        How early each beat comes, see :func:`pipelines.features.usual_beat.usual_around`.
 
     Returns
     -------
     ndarray of shape (n_beats, n_leads, len(SHAPE_FEATURES))
         Amplitude is the log of the root mean square over that of the usual beat; width the log
-        of the standard deviation in seconds of the energy around the R peak; ``unlike`` is
-        ``log(1.001 - r)`` with the correlation r; the others are logs of the root mean square
-        difference of the amplitude-normalised shapes in that part of the beat.
+        of the standard deviation in seconds of the energy around the R peak, over that of the
+        usual beat; both saturate. ``shape_change`` is ``log(1.005 - r)`` with the correlation r;
+        the others are logs of the root mean square difference of the amplitude-normalised shapes
+        in that part of the beat, plus 0.08.
     """
     centred = waveforms - np.median(waveforms, axis=2, keepdims=True)
     centred = centred.astype(np.float64)
     amplitude = np.sqrt(np.mean(np.square(centred), axis=2)) + _FLOOR_V
     shape = centred / amplitude[..., None]
-    log_amplitude = np.log(amplitude)
-    reference, reference_amplitude = _reference(shape, log_amplitude, usual)
-    difference = shape - reference
+    measured = shape, np.log(amplitude), np.log(_width(shape))
+    if usual is None:
+        reference = usual_around(*measured, early)
+    else:
+        reference = usual_of(*(part[usual] for part in measured))
+    difference = shape - reference.shape
     columns = [
-        log_amplitude - reference_amplitude,
-        np.log(_width(shape)),
-        np.log(1.001 - _correlation(shape, reference)),
+        _saturated(measured[1] - reference.log_amplitude, _AMPLITUDE_RANGE),
+        _saturated(measured[2] - reference.log_width, _WIDTH_RANGE),
+        np.log(1 + _CORRELATION_FLOOR - _correlation(shape, reference.shape)),
         *(
-            np.log(_root_mean_square(difference[..., _between(*part)]) + _UNLIKE_FLOOR)
+            np.log(_root_mean_square(difference[..., _between(*part)]) + _DIFFERENCE_FLOOR)
             for part in _PARTS_S.values()
         ),
     ]
     return np.stack(columns, axis=2)
 
 
-def _reference(
-    shape: NDArray[np.float64], log_amplitude: NDArray[np.float64], usual: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return shape and log amplitude of the usual beat, for each beat or one for all."""
-    if usual is not None:
-        return np.median(shape[usual], axis=0), np.median(log_amplitude[usual], axis=0)
-    around: NDArray[np.float64] = uniform_filter1d(shape, _NEIGHBOURS, axis=0, mode="nearest")
-    return around, median_filter(log_amplitude, (_NEIGHBOURS, 1), mode="nearest")
+def _saturated(values: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+    saturated: NDArray[np.float64] = limit * np.tanh(values / limit)
+    return saturated
 
 
 def _width(shape: NDArray[np.float64]) -> NDArray[np.float64]:

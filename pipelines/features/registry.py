@@ -19,7 +19,8 @@ class Feature:
     name : str
         Identifier, ``snake_case``; never reused for another meaning.
     unit : str
-        ``"1"`` for a pure number, ``"ln"`` for a natural logarithm of a ratio or amplitude.
+        ``"1"`` for a pure number, ``"ln"`` for a natural logarithm of a ratio or amplitude,
+        ``"asinh"`` for the inverse hyperbolic sine of a number of usual deviations.
     meaning : str
         What a clinician may read, without a verdict.
     """
@@ -44,8 +45,8 @@ def describe(name: str) -> str:
 
     Examples
     --------
-    >>> describe("rr_previous")
-    'interval to the previous beat against the local rhythm'
+    >>> describe("early")
+    'earliness against the rhythm around'
     """
     stem, _, lead = name.partition("_lead")
     feature = features().get(stem)

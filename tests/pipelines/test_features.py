@@ -7,6 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.features import ecg, eeg
 from pipelines.features.registry import describe, features
+from pipelines.features.rhythm import SPREAD_FLOOR
+from pipelines.features.usual_beat import BEATS_NEEDED
 from pipelines.readers import read_recording
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
@@ -77,15 +79,44 @@ def test_summary_leaves_bad_channels_out_and_is_nan_without_any():
     assert np.isfinite(summary[:2]).all()
 
 
+def rhythm(peaks):
+    columns = ecg.rhythm_features(peaks).T
+    return dict(zip((f.name for f in ecg.RHYTHM_FEATURES), columns, strict=True))
+
+
 def test_a_premature_beat_is_early_and_followed_by_a_pause():
     peaks = np.cumsum(np.full(40, 0.8))
     peaks[20] -= 0.3
-    rhythm = ecg.rhythm_features(peaks)
-    assert np.isnan(rhythm[[0, -1]]).all()
-    previous, following, local = rhythm[20]
-    assert previous == pytest.approx(np.log(0.5 / 0.8))
-    assert following == pytest.approx(np.log(1.1 / 0.8))
-    assert local == pytest.approx(np.log(0.8))
+    values = rhythm(peaks)
+    assert np.isnan([column[[0, -1]] for column in values.values()]).all()
+    for name in ("early", "early_minutes"):
+        assert values[name][20] == pytest.approx(np.arcsinh(np.log(0.8 / 0.5) / SPREAD_FLOOR))
+        assert -values[name][20] < values[name][21] < 0  # the pause counts for less
+    assert values["early_next"][20] < -2
+    assert 0 < values["early_next"][19] < 1
+    assert values["local_rr"][20] == pytest.approx(np.log(0.8))
+
+
+def test_the_same_earliness_means_less_in_an_irregular_rhythm():
+    rng = np.random.default_rng(0)
+    steady, irregular = (
+        np.cumsum(0.8 * np.exp(sd * rng.standard_normal(400))) for sd in (0.02, 0.2)
+    )
+    found = []
+    for peaks in (steady, irregular):
+        peaks[200] = peaks[199] + 0.6
+        peaks[201:] += 0.6
+        found.append(rhythm(peaks)["early"][200])
+    assert found[0] > 1.5
+    assert found[1] < found[0] / 2
+
+
+def test_a_run_of_early_beats_does_not_become_its_own_rhythm():
+    intervals = np.full(400, 0.8)
+    intervals[200:230] = 0.5
+    values = rhythm(np.cumsum(intervals))
+    assert abs(values["early"][215]) < 0.1  # among its like
+    assert values["early_minutes"][215] > 2
 
 
 def test_waveforms_are_the_signal_at_the_grid_at_any_rate():
@@ -103,10 +134,11 @@ def test_ventricular_beats_of_the_sample_differ_in_shape_and_rhythm():
     beats = pd.read_csv(SAMPLE / "ecg_ahadb_0201_beats.csv")
     waveforms = ecg.beat_waveforms(leads, beats["sample"].to_numpy(), channel.sfreq)
     ventricular = beats["symbol"].to_numpy() == "V"
-    shape = ecg.shape_features(waveforms)[:, 0]
     rhythm = ecg.rhythm_features(beats["time_s"].to_numpy())
-    assert roc_auc_score(ventricular, shape[:, 2]) > 0.95
-    assert roc_auc_score(ventricular, -np.nan_to_num(rhythm[:, 0])) > 0.9
+    rows = ecg.feature_rows(waveforms, rhythm)
+    names = [f.name for f in ecg.FEATURES]
+    assert roc_auc_score(ventricular, rows[:, names.index("shape_change")]) > 0.95
+    assert roc_auc_score(ventricular, np.nan_to_num(rows[:, names.index("early")])) > 0.9
 
 
 def beats(n=60, seed=0):
@@ -132,26 +164,47 @@ def test_only_the_part_of_the_beat_that_changed_is_unlike():
     changed = beats()
     changed[30, :, ecg.GRID_S > 0.15] += 1e-4 * np.sin(40 * ecg.GRID_S[ecg.GRID_S > 0.15])[:, None]
     moved = ecg.shape_features(changed)[30, 0] - ecg.shape_features(beats())[30, 0]
-    parts = [moved[shape_column(f"unlike_{part}")] for part in ("before", "qrs", "after")]
-    assert parts[2] > 1.2
+    parts = [moved[shape_column(f"shape_change_{part}")] for part in ("before", "qrs", "after")]
+    assert parts[2] > 0.5
     assert parts[2] > 2 * max(abs(parts[0]), abs(parts[1]))
-    assert moved[shape_column("unlike")] > 1
+    assert moved[shape_column("shape_change")] > 0.1
 
 
 def test_confirmed_beats_are_the_reference_where_most_beats_around_are_odd():
-    mixed = beats(120)
-    mixed[60:, :, :] = np.roll(mixed[60:], 8, axis=2)
-    usual = np.arange(120) < 40
-    unlike = shape_column("unlike")
-    around = ecg.shape_features(mixed)[100, 0, unlike]
-    confirmed = ecg.shape_features(mixed, usual)[100, 0, unlike]
-    assert around < -5  # among its like it does not stand out
+    mixed = beats(1200)
+    mixed[300:, :, :] = np.roll(mixed[300:], 8, axis=2)
+    usual = np.arange(1200) < 40
+    change = shape_column("shape_change")
+    around = ecg.shape_features(mixed)[1000, 0, change]
+    confirmed = ecg.shape_features(mixed, usual)[1000, 0, change]
+    assert around < -3  # among its like it does not stand out
     assert confirmed > -1
+
+
+def test_every_other_beat_odd_does_not_hide_them():
+    mixed = beats(600)
+    odd = np.arange(600) % 2 == 1
+    mixed[odd] = np.roll(mixed[odd], 8, axis=2)
+    early = np.where(odd, 5.0, -5.0)
+    change = ecg.shape_features(mixed, early=early)[:, 0, shape_column("shape_change")]
+    assert change[odd].min() > change[~odd].max() + 1
+    mixture = ecg.shape_features(mixed)[:, 0, shape_column("shape_change")]
+    assert mixture[odd].min() < change[odd].min()
+
+
+def test_a_beat_is_measured_alike_however_the_recording_is_cut():
+    rng = np.random.default_rng(1)
+    waveforms = beats(3000) * np.exp(0.1 * rng.standard_normal((3000, 1, 1)))
+    rhythm = ecg.rhythm_features(np.cumsum(rng.uniform(0.7, 0.9, 3000)))
+    whole = ecg.feature_rows(waveforms, rhythm)
+    part = slice(1400 - BEATS_NEEDED, 1500 + BEATS_NEEDED)
+    cut = ecg.feature_rows(waveforms[part], rhythm[part])[BEATS_NEEDED : BEATS_NEEDED + 100]
+    np.testing.assert_allclose(cut, whole[1400:1500], atol=1e-9)
 
 
 def test_every_feature_has_plain_words_and_one_name():
     names = [f.name for f in (*ecg.FEATURES, *eeg.FEATURES)]
     assert len(names) == len(set(names)) == len(features())
-    assert describe("rr_previous").startswith("interval to the previous beat")
-    assert describe("width_lead2") == f"{describe('width')}, lead 2"
+    assert describe("early").startswith("earliness")
+    assert describe("width_change_lead2") == f"{describe('width_change')}, lead 2"
     assert describe("not_declared") == "not declared"
