@@ -25,7 +25,7 @@ def records(rows):
 def eeglab(tmp_path):
     """Write 1000 samples at 250 Hz as .set and .fdt, or as .set alone; return path and data."""
 
-    def write(name="e", *, inside=False, flat=False, events=(), **fields):
+    def write(name="e", *, inside=False, flat=False, events=(), compressed=True, **fields):
         data = np.random.default_rng(0).normal(0, 50, (len(LABELS), 1000)).astype("<f4")
         types = ("EEG", "EEG", "ECG", "MISC")
         chanlocs = [
@@ -48,7 +48,7 @@ def eeglab(tmp_path):
         }
         (tmp_path / f"{name}.fdt").write_bytes(data.T.tobytes())
         path = tmp_path / f"{name}.set"
-        savemat(path, eeg if flat else {"EEG": eeg}, appendmat=False, do_compression=True)
+        savemat(path, eeg if flat else {"EEG": eeg}, appendmat=False, do_compression=compressed)
         return path, data.astype(float)
 
     return write
@@ -161,3 +161,45 @@ def test_what_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(tmp_path, mo
     assert path.stat().st_size < 1e6
     with pytest.raises(RecordingError, match="unpacks to more than 16 MiB"):
         read_recording(path)
+
+
+def test_damage_is_refused_or_read_never_crashes(eeglab):
+    """Without the check of nesting, scipy ends the process on files like these."""
+    path, _ = eeglab(compressed=False, inside=True)
+    content = path.read_bytes()
+    generator = np.random.default_rng(5)
+    told = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in generator.integers(128, len(content), 5):
+            damaged[place] = generator.integers(0, 256)
+        start = int(generator.integers(128, 1500))
+        damaged[start] = generator.integers(0, 256)
+        path.write_bytes(bytes(damaged))
+        try:
+            recording = read_recording(path)
+            recording.read([recording.channels[0].name], recording.pieces[0])
+        except RecordingError as error:
+            told += 1
+            assert "\n" not in str(error)
+    assert told > 20
+
+
+def test_sizes_that_do_not_nest_are_refused_before_scipy(eeglab, monkeypatch):
+    monkeypatch.setattr("scipy.io.loadmat", lambda *_, **__: pytest.fail("scipy saw the file"))
+    path, _ = eeglab(compressed=False)
+    content = path.read_bytes()
+    name = content.index(b"setname")
+    for place, value in (
+        (132, 2**31 - 1),  # the size of EEG
+        (160, 2**30),  # its dimensions
+        (160, 2**32 - 1),
+        (name - 4, 2**20),  # the size of its field names
+        (name - 12, 0),  # the length of a field name
+        (name - 12, 7),
+    ):
+        damaged = bytearray(content)
+        struct.pack_into("<I", damaged, place, value)
+        path.write_bytes(bytes(damaged))
+        with pytest.raises(RecordingError, match=r"truncated or damaged|no EEGLAB"):
+            read_recording(path)
