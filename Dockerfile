@@ -21,7 +21,7 @@ RUN useradd --create-home --uid 10001 rarewave \
 ENV PATH=/opt/rarewave/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-USER rarewave
+USER 10001
 WORKDIR /data
 EXPOSE 8501
 ENTRYPOINT ["rarewave"]

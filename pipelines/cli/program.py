@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import audit, calibrate, dashboard, demo, evaluate, export, fit, info, score
+from pipelines.cli import (
+    audit,
+    calibrate,
+    dashboard,
+    deidentify,
+    demo,
+    evaluate,
+    export,
+    fit,
+    info,
+    score,
+)
 from pipelines.cli.terminal import complain
 from pipelines.errors import describe_error
 
@@ -26,7 +37,7 @@ app = typer.Typer(
     help="Find the segments of EEG and ECG recordings that do not fit what is usual in them.",
     epilog=f"Exit code: 0 all done, 2 some recordings set aside, 1 nothing done. {_NOTICE}",
 )
-for module in (info, fit, calibrate, score, evaluate, export, dashboard, demo):
+for module in (info, fit, calibrate, score, evaluate, export, dashboard, deidentify, demo):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EXAMPLE)(module.command)
 app.add_typer(audit.app, name="audit")
 
