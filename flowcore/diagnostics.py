@@ -138,6 +138,12 @@ def latent_moments(z: Tensor) -> Moments:
 
     ``E z, E(z^2 - 1), E(z^3 - 3z), E(z^4 - 6z^2 + 3)`` have standard errors
     ``sqrt(k! / n)`` for k = 1 to 4, and ``E z_i z_j`` has ``sqrt(1 / n)``.
+
+    Examples
+    --------
+    >>> z = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    >>> latent_moments(z).worst < 4 < latent_moments(z + 1).worst
+    True
     """
     n = len(z)
     products = z.T @ z / math.sqrt(n)
@@ -175,7 +181,15 @@ class Diagnosis:
 def diagnose(
     chain: FlowChain, x: Tensor, generator: torch.Generator, context: Tensor | None = None
 ) -> Diagnosis:
-    """Return the diagnosis of a chain on raw rows (n, d) that it was not fitted on."""
+    """Return the diagnosis of a chain on raw rows (n, d) that it was not fitted on.
+
+    Examples
+    --------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> found = diagnose(FlowChain(2), torch.randn(200, 2, generator=g), g)
+    >>> found.movement, found.inversion, abs(found.squared_mmd) < 0.02
+    ((), 0.0, True)
+    """
     like = next(itertools.chain(chain.parameters(), chain.buffers()), x)
     x = x.to(like)
     with torch.no_grad():

@@ -26,13 +26,25 @@ def ou_step(x: Tensor, gamma: float, noise: Tensor) -> Tensor:
         Diffusion time, positive; no unit.
     noise : Tensor of shape (n, d)
         Standard normal draws.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ou_step(torch.ones(1, 2), math.inf, torch.zeros(1, 2)).tolist()
+    [[0.0, 0.0]]
     """
     shrink = math.exp(-gamma)
     return shrink * x + math.sqrt(-math.expm1(-2 * gamma)) * noise
 
 
 def geometric_schedule(first: float, ratio: float, n_blocks: int) -> tuple[float, ...]:
-    """Return ``gamma_n = first * ratio**(n-1)`` for ``n = 1..n_blocks``."""
+    """Return ``gamma_n = first * ratio**(n-1)`` for ``n = 1..n_blocks``.
+
+    Examples
+    --------
+    >>> geometric_schedule(0.25, 2.0, 3)
+    (0.25, 0.5, 1.0)
+    """
     if n_blocks < 1:
         raise ParameterError(f"n_blocks={n_blocks} must be at least 1")
     return check_schedule([first * ratio**n for n in range(n_blocks)])
@@ -42,6 +54,11 @@ def schedule_to_reach(total: float, first: float, ratio: float) -> tuple[float, 
     """Return the shortest geometric schedule whose diffusion times add up to at least `total`.
 
     After a total time G the mean of the data has shrunk by ``exp(-G)``: ``total=3`` leaves 5 %.
+
+    Examples
+    --------
+    >>> schedule_to_reach(3.0, 0.5, 2.0)
+    (0.5, 1.0, 2.0)
     """
     schedule = [*check_schedule([first])]
     while sum(schedule) < total:
@@ -74,6 +91,11 @@ def with_free_end(gammas: Sequence[float]) -> tuple[float, ...]:
     """Return `gammas` with the last one made free: that block's target is the noise itself.
 
     The chain then ends on the base density however short the schedule was.
+
+    Examples
+    --------
+    >>> with_free_end((0.1, 0.2))
+    (0.1, inf)
     """
     return (*check_schedule(gammas)[:-1], math.inf)
 

@@ -137,7 +137,8 @@ def distill(
     >>> from flowcore.block import Block
     >>> g = torch.Generator().manual_seed(0)
     >>> teacher = FlowChain(2, [Block(TanhField(2, 8))])
-    >>> distill(teacher, torch.randn(50, 2, generator=g), g).error
+    >>> brief = Training(steps=20)
+    >>> distill(teacher, torch.randn(50, 2, generator=g), g, training=brief).error
     0.0
     """
     n_blocks = len(chain.blocks)

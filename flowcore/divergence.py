@@ -28,6 +28,11 @@ def exact_divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
     v : Tensor of shape (n, d)
     divergence : Tensor of shape (n,)
         Differentiable where gradients are enabled.
+
+    Examples
+    --------
+    >>> exact_divergence(lambda x: x**2, torch.tensor([[1.0, 3.0]]))[1].tolist()
+    [8.0]
     """
     keep = torch.is_grad_enabled()
     with torch.enable_grad():

@@ -68,7 +68,13 @@ def proximal_loss(passage: Passage, start: Tensor, step: float) -> Tensor:
 
 
 def relative_movement(start: Tensor, end: Tensor) -> float:
-    """Return ``E|x - Tx|^2 / E|Tx|^2``, the papers' stopping quantity; no unit."""
+    """Return ``E|x - Tx|^2 / E|Tx|^2``, the papers' stopping quantity; no unit.
+
+    Examples
+    --------
+    >>> relative_movement(torch.zeros(5, 2), torch.ones(5, 2))
+    1.0
+    """
     return float(((end - start) ** 2).sum() / (end**2).sum())
 
 
@@ -80,7 +86,20 @@ def train_chain(
     generator: torch.Generator,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Train the blocks of `chain` in order and drop those after the flow has come to rest."""
+    """Train the blocks of `chain` in order and drop those after the flow has come to rest.
+
+    The block-wise training of JKO-iFlow (arXiv 2212.14424).
+
+    Examples
+    --------
+    >>> from flowcore.velocity import TanhField
+    >>> g = torch.Generator().manual_seed(0)
+    >>> rows = Rows(3 * torch.randn(300, 1, generator=g), 3 * torch.randn(100, 1, generator=g))
+    >>> chain = FlowChain(1, [Block(TanhField(1, 8, generator=g))])
+    >>> brief = Training(steps=40, learning_rate=1e-2)
+    >>> [outcome.improved for outcome in train_chain(chain, rows, ProximalSteps(), brief, g)]
+    [True]
+    """
     outcomes: list[Outcome] = []
     total = training.steps * len(chain.blocks)
     for n, block in enumerate(chain.blocks):
@@ -170,7 +189,13 @@ def even_steps(
 
 
 def halve_steps(steps: Sequence[float]) -> tuple[float, ...]:
-    """Return each step as two of half the size."""
+    """Return each step as two of half the size.
+
+    Examples
+    --------
+    >>> halve_steps([1.0, 3.0])
+    (0.5, 0.5, 1.5, 1.5)
+    """
     return tuple(step / 2 for step in steps for _ in range(2))
 
 

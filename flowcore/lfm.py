@@ -105,6 +105,16 @@ def train_chain(
         On the CPU; the only source of randomness.
     progress : callable, optional
         ``progress(stage, done, total)``.
+
+    Examples
+    --------
+    >>> from flowcore.velocity import TanhField
+    >>> g = torch.Generator().manual_seed(0)
+    >>> rows = Rows(3 + torch.randn(300, 1, generator=g), 3 + torch.randn(100, 1, generator=g))
+    >>> chain = FlowChain(1, [Block(TanhField(1, 8, generator=g)) for _ in range(2)])
+    >>> method, brief = LocalFlowMatching((0.3, 0.6)), Training(steps=40, learning_rate=1e-2)
+    >>> [outcome.improved for outcome in train_chain(chain, rows, method, brief, g)]
+    [True, True]
     """
     outcomes = []
     total = training.steps * len(chain.blocks)

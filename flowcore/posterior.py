@@ -165,6 +165,13 @@ def nearest_normal(
 
     The posterior with A = I: `noise_sd` (raw units, one number or one per coordinate) says how
     far from `x` the answer may lie. A picture of the model, no finding about a person.
+
+    Examples
+    --------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> found = nearest_normal(FlowChain(2), torch.tensor([4.0, 0.0]), 1.0, g)
+    >>> bool(abs(found.mean[0] - 2) < 0.3)  # half way to the mean of N(0, I)
+    True
     """
     identity = torch.eye(chain.dim).to(x)
     return sample_posterior(
@@ -185,6 +192,13 @@ def fill_in(
 
     NaN marks what is missing; A selects the rest. `noise_sd` is one number or one per
     coordinate of `x`, in raw units.
+
+    Examples
+    --------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> found = fill_in(FlowChain(2), torch.tensor([1.5, float("nan")]), 0.1, g)
+    >>> bool(abs(found.mean[0] - 1.5) < 0.1 and abs(found.mean[1]) < 0.3)
+    True
     """
     known = ~x.isnan()
     if not known.any():

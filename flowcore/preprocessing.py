@@ -207,5 +207,11 @@ def fit_steps(x: Tensor, *, keep_order: bool = False) -> list[Step]:
 
 
 def gaussian_log_prob(z: Tensor) -> Tensor:
-    """Return ``log N(z; 0, I)`` of rows (n, d), nats."""
+    """Return ``log N(z; 0, I)`` of rows (n, d), nats.
+
+    Examples
+    --------
+    >>> round(float(gaussian_log_prob(torch.zeros(1, 2))), 4)
+    -1.8379
+    """
     return -0.5 * (z * z).sum(1) - 0.5 * math.log(2 * math.pi) * z.shape[1]

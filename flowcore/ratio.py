@@ -197,6 +197,14 @@ def drift_test(
     ------
     DataError
         If either set has fewer than four units, or groups do not match the rows.
+
+    Examples
+    --------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> reference, new = torch.randn(80, 1, generator=g), 2 + torch.randn(80, 1, generator=g)
+    >>> brief = Training(steps=60, learning_rate=1e-2)
+    >>> drift_test(reference, new, g, n_permutations=99, training=brief).p_value
+    0.01
     """
     if n_permutations < 1:
         raise ParameterError(f"n_permutations={n_permutations} must be at least 1")

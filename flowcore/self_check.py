@@ -73,8 +73,9 @@ def is_structured(y: Tensor) -> bool:
     if len(y) < FEWEST_TO_TELL:
         return False
     axes = range(max(0, y.shape[1] - MOST_AXES), y.shape[1])
-    pairs = list(itertools.combinations(axes, 2)) or [(0,)]
-    return any(_kernels_win(y[:, list(pair)]) for pair in pairs)
+    if len(axes) == 1:
+        return _kernels_win(y)
+    return any(_kernels_win(y[:, list(pair)]) for pair in itertools.combinations(axes, 2))
 
 
 def _kernels_win(y: Tensor) -> bool:

@@ -9,7 +9,13 @@ from torch import Tensor
 
 
 def moons(n: int, generator: torch.Generator, noise: float = 0.1) -> Tensor:
-    """Return two interleaved half circles, (n, 2)."""
+    """Return two interleaved half circles, (n, 2).
+
+    Examples
+    --------
+    >>> moons(5, torch.Generator().manual_seed(0)).shape
+    torch.Size([5, 2])
+    """
     angle = math.pi * torch.rand(n, generator=generator, dtype=torch.float64)
     upper = torch.rand(n, generator=generator) < 0.5
     x = torch.where(upper, angle.cos(), 1 - angle.cos())

@@ -204,6 +204,15 @@ def shorten_bridge(
     ------
     DataError
         If the sets are too small, of different width or not finite.
+
+    Examples
+    --------
+    >>> g = torch.Generator().manual_seed(0)
+    >>> p, q = torch.randn(300, 1, generator=g), 3 + torch.randn(300, 1, generator=g)
+    >>> bridge = fit_bridge(p, q, g, hidden=16, training=Training(steps=150, learning_rate=1e-2))
+    >>> done = shorten_bridge(bridge, p, q, g, Shortening(steps=20, first_ratio_steps=20))
+    >>> done.mismatch_after < done.mismatch_before + 0.003 or not done.kept
+    True
     """
     check_sets(p, q)
     how = shortening or Shortening()

@@ -103,7 +103,8 @@ def worst_case(
     Examples
     --------
     >>> g = torch.Generator().manual_seed(0)
-    >>> found = worst_case(torch.randn(200, 2, generator=g), lambda x: x[:, 0], 0.5, g, rounds=2)
+    >>> x, brief = torch.randn(200, 2, generator=g), Training(steps=40)
+    >>> found = worst_case(x, lambda x: x[:, 0], 0.5, g, rounds=1, training=brief)
     >>> found.risk_after > found.risk_before
     True
     """
