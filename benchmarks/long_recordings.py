@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from pipelines.readers import read_recording
-from pipelines.recording import ChannelKind
+from pipelines.recording import ChannelKind, Recording
 
 Floats = NDArray[np.float64]
 SAMPLE = Path(__file__).parents[1] / "sample_data"
@@ -41,7 +41,7 @@ def write_eeg(path: Path, hours: float, seed: int = 0) -> None:
     _write_edf(path, [f"EEG {name}" for name in names], 3_000.0, np.arange(n), seconds)
 
 
-def _recording(name: str):  # noqa: ANN202 - a Recording
+def _recording(name: str) -> Recording:
     return read_recording(SAMPLE / name)
 
 
