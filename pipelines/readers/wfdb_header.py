@@ -161,6 +161,11 @@ def _check_size(path: Path, header: Any, name: str, signals: list[int]) -> None:
             "put it beside the header"
         )
     form = header.fmt[signals[0]]
+    if any(header.fmt[i] != form for i in signals):
+        raise RecordingError(
+            f"{path.name} gives the signals of {name} different formats, where one file has one; "
+            "repair the header"
+        )
     n_samples = header.sig_len * sum(header.samps_per_frame[i] for i in signals)
     if form in _FLAC_FORMATS:
         present, needed, unit = _flac_frames(file), n_samples // len(signals), "samples"
