@@ -12,6 +12,7 @@ from pipelines.features.eeg import CHANNEL_FEATURES
 from pipelines.windows import Windows
 
 N_TOP = 5
+_BLOCK = 4096
 Gains = NDArray[np.float64]
 
 
@@ -52,9 +53,6 @@ def _leads(channels: Sequence[str], gains: Gains, names: Sequence[str]) -> list[
 def _electrodes(
     windows: Windows, chosen: NDArray[np.bool_], gains: Gains, names: Sequence[str]
 ) -> list[str | None]:
-    center, spread = _usual_values(windows)
-    values = windows.channel_values[chosen].astype(np.float64)
-    deviation = np.abs(values - center) / np.maximum(1.4826 * spread, 1e-6)
     weights = np.stack(
         [
             sum(
@@ -65,9 +63,18 @@ def _electrodes(
         ],
         axis=1,
     )
-    blame = np.nan_to_num(np.einsum("wcf,wf->wc", np.nan_to_num(deviation), weights))
-    best = blame.argmax(axis=1)
-    return [windows.channels[k] if row[k] > 0 else None for row, k in zip(blame, best, strict=True)]
+    center, spread = _usual_values(windows)
+    rows, found = np.flatnonzero(chosen), []
+    for first in range(0, len(rows), _BLOCK):
+        part = slice(first, first + _BLOCK)
+        values = windows.channel_values[rows[part]].astype(np.float64)
+        deviation = np.abs(values - center) / np.maximum(1.4826 * spread, 1e-6)
+        blame = np.einsum("wcf,wf->wc", np.nan_to_num(deviation), weights[part])
+        found += [
+            windows.channels[k] if row[k] > 0 else None
+            for row, k in zip(blame, blame.argmax(axis=1), strict=True)
+        ]
+    return found
 
 
 def _usual_values(windows: Windows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from pipelines.run_folder import SEGMENT_SCHEMA
 from pipelines.windows import Windows
 
 NOT_COMPUTED = "a feature could not be computed"
+_BLOCK = 1 << 14
+"""Windows scored at once: memory does not grow with the recording."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,16 @@ def _window_table(model: Model, windows: Windows, X: NDArray[np.float64]) -> pd.
     reason[windows.scorable & ~np.isfinite(X).all(axis=1)] = NOT_COMPUTED
     ok = np.array([r is None for r in reason], dtype=bool)
     columns = {name: np.full(n, np.nan) for name in ("log_prob", "score", "p_value")}
-    if ok.any():
-        found = model.estimator.evaluate(X[ok])
-        columns["log_prob"][ok] = found.standardised_log_prob
-        columns["score"][ok] = found.score
-        columns["p_value"][ok] = found.p_value
+    for rows in _blocks(ok):
+        found = model.estimator.evaluate(X[rows])
+        columns["log_prob"][rows] = found.standardised_log_prob
+        columns["score"][rows] = found.score
+        columns["p_value"][rows] = found.p_value
     flagged = ok & (np.nan_to_num(columns["score"], nan=-np.inf) > model.threshold)
     top: list[list[str]] = [[] for _ in range(n)]
     channel: list[str | None] = [None] * n
     if flagged.any():
-        gains = model.estimator.attribute(X[flagged])
+        gains = np.concatenate([model.estimator.attribute(X[rows]) for rows in _blocks(flagged)])
         names = top_features(gains, model.names)
         channels = top_channels(windows, flagged, gains, model.names, model.kind)
         for row, these, one in zip(np.flatnonzero(flagged), names, channels, strict=True):
@@ -119,28 +122,44 @@ def _window_table(model: Model, windows: Windows, X: NDArray[np.float64]) -> pd.
     )
 
 
+def _blocks(chosen: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of chosen windows, some at a time."""
+    rows = np.flatnonzero(chosen)
+    for first in range(0, len(rows), _BLOCK):
+        yield rows[first : first + _BLOCK]
+
+
 def merge(windows: pd.DataFrame, merge_s: float = 2.0) -> pd.DataFrame:
     """Merge flagged windows that lie at most `merge_s` seconds apart into segments."""
     flagged = windows[windows["flagged"]]
-    gap = flagged["start_s"] - flagged["stop_s"].cummax().shift()
-    segments = [_segment(part) for _, part in flagged.groupby((gap > merge_s).cumsum())]
-    return pd.DataFrame(segments, columns=SEGMENT_SCHEMA.names)
-
-
-def _segment(part: pd.DataFrame) -> dict[str, object]:
-    """Return one segment from its flagged windows; the worst of them speaks for it."""
-    worst = part.iloc[int(part["score"].to_numpy().argmax())]
-    words = ", ".join(describe(name) for name in worst["top_features"][:3])
-    return {
-        "recording_id": worst["recording_id"],
-        "patient_id": worst["patient_id"],
-        "segment_id": f"{worst['recording_id']}@{part['start_s'].min():.3f}",
-        "start_s": part["start_s"].min(),
-        "stop_s": part["stop_s"].max(),
-        "n_windows": len(part),
-        "peak_score": worst["score"],
-        "min_p_value": part["p_value"].min(),
-        "description": f"does not fit in {words}" if words else "does not fit",
-        "top_features": worst["top_features"],
-        "top_channel": worst["top_channel"],
+    start, stop, score, p_value = (
+        flagged[name].to_numpy(np.float64) for name in ("start_s", "stop_s", "score", "p_value")
+    )
+    apart = start[1:] - np.maximum.accumulate(stop)[:-1] > merge_s
+    first = np.concatenate([[0], np.flatnonzero(apart) + 1]) if len(flagged) else np.empty(0, int)
+    last = np.append(first[1:], len(flagged))
+    worst = [a + int(score[a:b].argmax()) for a, b in zip(first, last, strict=False)]
+    chosen = flagged.iloc[worst]
+    starts = [start[a:b].min() for a, b in zip(first, last, strict=False)]
+    columns = {
+        "recording_id": chosen["recording_id"].to_numpy(),
+        "patient_id": chosen["patient_id"].to_numpy(),
+        "segment_id": [
+            f"{name}@{at:.3f}" for name, at in zip(chosen["recording_id"], starts, strict=True)
+        ],
+        "start_s": starts,
+        "stop_s": [stop[a:b].max() for a, b in zip(first, last, strict=False)],
+        "n_windows": last[: len(first)] - first,
+        "peak_score": score[worst],
+        "min_p_value": [p_value[a:b].min() for a, b in zip(first, last, strict=False)],
+        "description": [_description(names) for names in chosen["top_features"]],
+        "top_features": chosen["top_features"].to_numpy(),
+        "top_channel": chosen["top_channel"].to_numpy(),
     }
+    return pd.DataFrame(columns, columns=SEGMENT_SCHEMA.names)
+
+
+def _description(names: Sequence[str]) -> str:
+    """Return in words what the worst window of a segment does not fit in."""
+    words = ", ".join(describe(name) for name in names[:3])
+    return f"does not fit in {words}" if words else "does not fit"
