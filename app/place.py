@@ -16,6 +16,8 @@ from pipelines.store import Decision, Event
 from pipelines.store.folding import State, last_undoable, state_of
 
 FILTERS = ("all", "open", "accepted", "rejected", "unsure", "conflict", "added")
+MANY = 2000
+"""From so many segments on, groups are found only when the list is ordered by group."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,16 @@ class Place:
         """What the next undo takes back."""
         return last_undoable(self.events, self.user)
 
+    @property
+    def has_groups(self) -> bool:
+        """False where finding groups takes too long to be done unasked."""
+        return len(self.segments) <= MANY or state.order() == "group"
+
     @cached_property
     def group(self) -> Group | None:
-        """The group of the current segment."""
+        """The group of the current segment; None also where groups were not asked for."""
+        if not self.has_groups:
+            return None
         threshold = state.threshold(self.recording_id)
         found = services.groups(self.run, self.recording_id, threshold)
         return next((g for g in found if self.current in g.segment_ids), None)

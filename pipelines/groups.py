@@ -26,7 +26,7 @@ LIKE_USUAL = 0.9
 EARLY = 0.15
 """A beat is early if its interval to the beat before is this much shorter (natural log)."""
 _BEFORE_S, _AFTER_S, _SHIFT_S = 0.25, 0.45, 0.04
-_PASSES, _USUAL_BEATS, _SHOWN_RATE = 3, 120, 125.0
+_PASSES, _USUAL_BEATS, _COMPARED_RATE = 3, 120, 125.0
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,10 @@ def _shapes(
             if width > 0:
                 row[:, max(at, 0) : max(at, 0) + width] = np.nan_to_num(data[:, :width])
     result -= np.median(result, axis=2, keepdims=True)
-    return tuple(names), sfreq, result
+    step = max(1, int(sfreq // _COMPARED_RATE))  # finer makes no group differ, only slower
+    whole = result[:, :, : n_times // step * step]
+    result = whole.reshape(*whole.shape[:2], -1, step).mean(axis=3)
+    return tuple(names), sfreq / step, result
 
 
 def _alike(shapes: Floats, least: float, shift: int) -> tuple[NDArray[np.int64], Floats, Floats]:
@@ -232,7 +235,6 @@ def _groups(
 ) -> tuple[Group, ...]:
     channels, sfreq, kind = signal
     ids = segments["segment_id"].to_numpy()
-    step = max(1, int(sfreq // _SHOWN_RATE))
     found = []
     for group in np.unique(owner):
         members = np.flatnonzero(owner == group)
@@ -240,8 +242,8 @@ def _groups(
         typical = int((unit @ unit.mean(axis=0)).argmax())
         picture = np.empty((0, 0))
         if aligned.size:
-            one = aligned[members].mean(axis=0) if kind == "ecg" else aligned[members[typical]]
-            picture = one[:, ::step]
+            average = kind == "ecg"
+            picture = aligned[members].mean(axis=0) if average else aligned[members[typical]]
         found.append((members, typical, words[group], picture))
     found.sort(key=lambda each: (-len(each[0]), each[0][0]))
     return tuple(
@@ -252,7 +254,7 @@ def _groups(
             words=said,
             average=picture,
             channels=channels,
-            sfreq=sfreq / step,
+            sfreq=sfreq,
         )
         for number, (members, typical, said, picture) in enumerate(found, start=1)
     )

@@ -142,7 +142,9 @@ def _header(place: Place, duration_s: float) -> None:
 
 def _filter(place: Place) -> None:
     options = list(FILTERS)
-    groups = services.groups(place.run, place.recording_id, state.threshold(place.recording_id))
+    threshold = state.threshold(place.recording_id)
+    found = place.has_groups
+    groups = services.groups(place.run, place.recording_id, threshold) if found else ()
     options += [f"group {g.number}" for g in groups if len(g.segment_ids) > 1][:12]
     options += [f"label {name}" for name in services.labels(place.run)]
     state.keep_choice(state.FILTER, "all", tuple(options))

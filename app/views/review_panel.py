@@ -205,6 +205,8 @@ def _when(moment: datetime) -> str:
 def _group(place: Place) -> None:
     """Show the segments that look like this one, and offer to decide about all of them."""
     group = place.group
+    if not place.has_groups:
+        st.caption("Order by group to find the segments that look like this one.")
     if group is None or len(group.segment_ids) < 2:
         return
     n = len(group.segment_ids)
