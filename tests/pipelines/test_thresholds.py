@@ -94,6 +94,13 @@ def test_the_number_of_events_falls_again_where_they_run_together():
     assert envelope_threshold(both, 1.0, 240, 2.0) == NEVER
 
 
+def test_windows_of_one_score_are_flagged_together():
+    """One by one they would be two events until the last of them closes the gap."""
+    some = table([0, 2, 4, 6, 8, 10], [1] * 6, [5, 5, 5, 5, 5, 9])
+    assert envelope_threshold(some, 1.0, 24, 1.0) == NEVER
+    assert envelope_threshold(some, 1.0, 24, 0.5) == 5.0
+
+
 def test_windows_without_a_score_never_count():
     some = table([0, 10, 20], [1, 1, 1], [3, 8, 2], scorable=[1, 0, 1])
     assert len(resegment(some, -math.inf, 2.0)) == 2
