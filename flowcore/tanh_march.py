@@ -95,6 +95,8 @@ def _rows_of_a_piece(device: torch.device) -> int:
 class _Buffers:
     """Scratch for one piece of rows."""
 
+    state: Tensor
+
     def __init__(self, rows: int, like: Tensor, divergence: bool) -> None:
         dim, hidden = like.shape
         self.divergence = divergence
