@@ -85,7 +85,10 @@ class FlowDensityEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     random_state : int, numpy.random.RandomState or None
-        The same seed gives the same model; None draws a fresh one.
+        The same seed gives the same model, bit for bit, on one processor with one number of
+        threads and one version of torch: every draw comes from one generator on the CPU. On a
+        GPU ask torch for the same with ``torch.use_deterministic_algorithms(True)``; without it
+        two fits agree up to rounding that training enlarges. None draws a fresh seed.
 
     Attributes
     ----------
