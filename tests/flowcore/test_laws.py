@@ -79,6 +79,13 @@ def test_runge_kutta_is_of_fourth_order():
         assert math.log2(coarse / fine) == pytest.approx(4, abs=0.3)
 
 
+def test_one_step_weighs_its_stages_by_the_three_eighths_rule():
+    (end,) = Solver("rk4", 1).solve(
+        lambda t, s: (t.expand_as(s[0]) ** 4,), (torch.zeros(1, dtype=torch.float64),)
+    )
+    assert end.item() == pytest.approx((3 / 81 + 3 * 16 / 81 + 1) / 8, abs=1e-14)
+
+
 def gaussian_pair_block(covariance, gamma):
     """The exact block between N(0, C) and its diffused version along the linear path."""
     a = math.exp(-gamma)
