@@ -1,18 +1,13 @@
 """A person's way through the dashboard, in a real browser, on a real recording."""
 
-import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
-from playwright.sync_api import sync_playwright
 
 from pipelines.store import ReviewStore
 
@@ -30,16 +25,6 @@ def rarewave(*words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail(INSTALL)
-    if found is None:
-        pytest.skip(INSTALL)
-    return found
-
-
-@pytest.fixture(scope="module")
 def run_path(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fit and score the sample EEG through the command line."""
     folder = tmp_path_factory.mktemp("e2e")
@@ -50,51 +35,9 @@ def run_path(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(run_path: Path) -> Iterator[str]:
+def server(run_path: Path, serve) -> str:
     """Serve the run and return the address that the server prints."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "app", str(run_path), "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.strip() == f"Rarewave dashboard: http://127.0.0.1:{port}"
-        yield line.split(": ", 1)[1].strip()
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stdout.close()
-
-
-@pytest.fixture
-def page(chromium: str):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(30_000)
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on(
-            "console",
-            lambda message: _note_error(page, message),
-        )
-        page.on("request", lambda request: _note_foreign(page, request.url))
-        yield page
-        browser.close()
-
-
-def _note_error(page, message) -> None:
-    """Note errors, but not that Streamlit first looks for its server under the page's path."""
-    if message.type == "error" and "/_stcore/" not in message.location["url"]:
-        page.problems.append(message.text)
-
-
-def _note_foreign(page, url: str) -> None:
-    host = ABSOLUTE.match(url)
-    if host and host.group(1) != "127.0.0.1":
-        page.problems.append(f"the page asked for {url}")
+    return serve(run_path).address
 
 
 def verdict(page, words: str):
