@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flowcore.chain import FlowChain, Trace
-from flowcore.neighbours import Neighbours
+from flowcore.neighbours import N_NEAREST, Neighbours
 from flowcore.statistics import (
     DENSITY,
     LATENT_NEIGHBOURS,
@@ -20,7 +20,7 @@ from flowcore.statistics import (
 BATCH = 512
 """Rows per pass on a CPU: the hidden layers of so many rows stay in its cache."""
 MOST_NEIGHBOURS = 4000
-"""Training rows kept as the reference of the neighbour distance."""
+"""Rows of the fit kept as the reference of the neighbour distance."""
 WEIGHTS = {DENSITY: 1.0, NEIGHBOURS: 2.0}
 CONTEXT_WEIGHTS = {DENSITY: 1.0, LATENT_NEIGHBOURS: 1.0}
 """Given a context, rows are compared in latent space, where the context is accounted for."""
@@ -30,9 +30,11 @@ class Scorer:
     """One number from several statistics, on the scale of held-out normal rows.
 
     Each statistic is centred at its held-out median and divided by its held-out upper spread
-    (97.5 % quantile less median); the score is their weighted mean: 1 for the negative
-    log-density and 2 for the logarithm of the distance to the five nearest training rows
-    (docs/decisions/0001). Without units; 0 is usual, about 1 is rare, higher is stranger.
+    (97.5 % quantile less median); the score is their weighted mean: 1 for the inverse hyperbolic
+    sine of the negative log-density and 2 for the logarithm of the distance to the five nearest
+    rows (docs/decisions/0001). A negative log-density grows with the square of a distance: without
+    the sine it alone would rank all rows that are far away. Without units; 0 is usual, about 1 is
+    rare, higher is stranger.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ class Scorer:
     gammas : sequence of float
         Diffusion times of its matched blocks.
     reference : Neighbours
-        Training rows, standardised; latent rows if `conditional`.
+        Rows of the fit, standardised; latent rows if `conditional`.
     center, scale : Tensor of shape (2,)
         Of the two statistics.
     conditional : bool
@@ -71,29 +73,26 @@ class Scorer:
         train: tuple[Tensor, Tensor | None],
         held_out: tuple[Tensor, Tensor | None],
     ) -> Scorer:
-        """Take the reference from training rows and the scale from held-out rows.
+        """Take the scale from held-out rows, then the reference from all rows.
+
+        Held-out rows count as references too once they have set the scale: where whole patients
+        are held out they are a fifth of those that a new patient can be like.
 
         Parameters
         ----------
         chain : FlowChain
         gammas : sequence of float
         train, held_out : tuple
-            Raw rows (n, d) and their context or None, on the chain's device; the training rows
-            in random order.
+            Raw rows (n, d) and their context or None, on the chain's device, in random order.
         """
-        rows, context = train[0][:MOST_NEIGHBOURS], train[1]
-        with torch.no_grad():
-            if context is None:
-                reference = chain.columns(rows)
-            else:
-                reference = chain.transform(rows, context[:MOST_NEIGHBOURS])[0]
+        reference = _reference(chain, train, MOST_NEIGHBOURS)
         unscaled = cls(
             chain,
             gammas,
             Neighbours(reference),
             torch.zeros(2, dtype=torch.float64, device=reference.device),
             torch.ones(2, dtype=torch.float64, device=reference.device),
-            context is not None,
+            train[1] is not None,
         )
         statistics = torch.cat(
             [unscaled.combined_statistics(*part)[1] for part in batches(*held_out)]
@@ -101,6 +100,12 @@ class Scorer:
         unscaled.center = statistics.median(0).values
         spread = torch.quantile(statistics, 0.975, dim=0) - unscaled.center
         unscaled.scale = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
+        n, others = len(train[0]), len(held_out[0])
+        if n + others > 2 * N_NEAREST and not torch.equal(train[0], held_out[0]):
+            share = round(min(n + others, MOST_NEIGHBOURS) * others / (n + others))
+            added = _reference(chain, held_out, share)
+            kept = reference[: MOST_NEIGHBOURS - len(added)]
+            unscaled.reference = Neighbours(torch.cat([kept, added]))
         return unscaled
 
     @property
@@ -134,6 +139,7 @@ class Scorer:
         log_prob = trace.log_prob + self.chain.steps_log_det(x)
         weights = torch.tensor(list(self.weights.values())).to(statistics)
         scaled = (statistics - self.center) / self.scale
+        scaled[:, 0].arcsinh_()
         score = (scaled * weights).sum(1) / weights.sum()
         return torch.stack([log_prob, score], 1)
 
@@ -157,6 +163,15 @@ class Scorer:
         if reference.shape[1:] != (chain.dim,) or center.shape != (2,) or scale.shape != (2,):
             raise RuntimeError("the stored score does not fit the chain")
         return cls(chain, gammas, Neighbours(reference), center, scale, conditional)
+
+
+def _reference(chain: FlowChain, rows: tuple[Tensor, Tensor | None], most: int) -> Tensor:
+    """Return the first rows where distances are measured: columns, or latent with a context."""
+    x, context = rows[0][:most], rows[1]
+    with torch.no_grad():
+        if context is None:
+            return chain.columns(x)
+        return chain.transform(x, context[:most])[0]
 
 
 def batches(x: Tensor, context: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:

@@ -22,8 +22,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+ECG_FLOW: dict[str, Any] = {"n_blocks": 2, "gamma": 0.35, "ratio": 2.0, "refine": False}
+"""What an ECG model takes unless the configuration says otherwise: two coarse steps and no
+refinement, which fits the patients it has seen (docs/decisions/0002-ecg-features.md)."""
+
+
 class FlowSettings(_Section):
     """The parameters of :class:`flowcore.FlowDensityEstimator`, with its defaults.
+
+    An ECG model has other defaults for some of them: :data:`ECG_FLOW`.
 
     Attributes
     ----------
@@ -153,6 +160,20 @@ class Settings(_Section):
     segments: SegmentSettings = SegmentSettings()
     eeg: EegSettings = EegSettings()
     trim: bool = True
+
+
+def settings_for(settings: Settings, kind: str) -> Settings:
+    """Return the settings with the defaults of a kind where the configuration gave nothing.
+
+    Examples
+    --------
+    >>> settings_for(Settings(), "ecg").flow.n_blocks, settings_for(Settings(), "eeg").flow.n_blocks
+    (2, 4)
+    """
+    if kind != "ecg":
+        return settings
+    flow = FlowSettings(**(ECG_FLOW | settings.flow.model_dump(exclude_unset=True)))
+    return settings.model_copy(update={"flow": flow})
 
 
 def read_settings(path: str | Path) -> Settings:

@@ -15,7 +15,7 @@ from flowcore import FlowDensityEstimator
 from pipelines.baseline import relative_to
 from pipelines.calibration import NEW_PATIENT_RATE, WINDOW_RATE, Calibration, calibrate
 from pipelines.channel_choice import common_channels
-from pipelines.config import Settings
+from pipelines.config import Settings, settings_for
 from pipelines.domain import Domain, descriptors, learn_domain
 from pipelines.errors import ModelError, SignalError
 from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
@@ -150,7 +150,7 @@ def fit_model(
     SignalError
         If the recordings do not fit together or leave fewer than 50 windows.
     """
-    settings = settings or Settings()
+    settings = settings_for(settings or Settings(), kind)
     plan = _plan(recordings, kind, settings)
     X, groups, names, described = _rows(recordings, kind, plan, baseline, use_annotations, progress)
     usual = usual_rows(X) if settings.trim else np.ones(len(X), dtype=bool)

@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 from flowcore import FlowDensityEstimator
-from pipelines.config import FlowSettings, Settings, parse_settings, read_settings
+from pipelines.config import (
+    ECG_FLOW,
+    FlowSettings,
+    Settings,
+    parse_settings,
+    read_settings,
+    settings_for,
+)
 from pipelines.errors import ConfigError
 
 
@@ -80,3 +87,11 @@ def test_flow_settings_are_the_estimators_parameters_and_defaults():
     parameters = inspect.signature(FlowDensityEstimator).parameters
     defaults = {k: p.default for k, p in parameters.items() if k not in ("device", "random_state")}
     assert FlowSettings().model_dump() == defaults
+
+
+def test_a_kind_has_its_own_defaults_which_what_is_given_overrides():
+    given = parse_settings({"flow": {"n_blocks": 3}})
+    ecg = settings_for(given, "ecg").flow
+    assert (ecg.n_blocks, ecg.gamma, ecg.refine) == (3, ECG_FLOW["gamma"], ECG_FLOW["refine"])
+    assert settings_for(settings_for(given, "ecg"), "ecg").flow == ecg
+    assert settings_for(given, "eeg") == given
