@@ -82,13 +82,13 @@ def make_run(folder: Path, hours: float, n_segments: int) -> Path:
             "flagged": flagged,
             "scorable": True,
             "reason": pd.Series([None] * n, dtype=object),
-            "top_features": [["rr_previous"] if f else [] for f in flagged],
+            "top_features": [["early"] if f else [] for f in flagged],
             "top_channel": pd.Series(["MLII"] * n, dtype=object),
         }
     )
     run = RunFolder(folder / "run")
     tables = run.recording_folder(NAME)
-    rr = pd.DataFrame({"window_index": np.arange(n), "rr_previous": np.zeros(n, np.float32)})
+    rr = pd.DataFrame({"window_index": np.arange(n), "early": np.zeros(n, np.float32)})
     segments = merged(windows[windows["flagged"]], 0.0)
     write_parquet(tables / "windows.parquet", as_arrow(windows, WINDOW_SCHEMA))
     write_parquet(tables / "segments.parquet", as_arrow(segments, SEGMENT_SCHEMA))
