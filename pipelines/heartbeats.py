@@ -22,6 +22,8 @@ GAP_RATIO = 1.5
 _CLIP_S = 2.0
 _WEAK = 0.1  # of the usual height: what sleepecg finds below it is noise
 _PEAK_S = 0.06
+_SAME_BEAT_S = 0.15
+_AGREEMENT_S = 5.0
 
 
 def detect_beats(leads: NDArray[np.float64], sfreq: float) -> Samples:
@@ -44,6 +46,47 @@ def detect_beats(leads: NDArray[np.float64], sfreq: float) -> Samples:
     for other in band[1:]:
         beats = _fill_gaps(beats, _detect_on_lead(other, sfreq), leads.shape[1], sfreq)
     return _apart(_move_to_peak(beats, band[0], sfreq), band[0], sfreq)
+
+
+def detect_on_each_lead(leads: NDArray[np.float64], sfreq: float) -> list[Samples]:
+    """Find the R peaks of each lead by itself: opinions for :func:`agreement`.
+
+    Parameters are those of :func:`detect_beats`.
+    """
+    bands = _qrs_band(leads, sfreq)
+    found = (_move_to_peak(_detect_on_lead(band, sfreq), band, sfreq) for band in bands)
+    return [_apart(beats, band, sfreq) for beats, band in zip(found, bands, strict=True)]
+
+
+def agreement(beats: Samples, others: Samples, sfreq: float) -> NDArray[np.float64]:
+    """Return how far two detections agree around each beat, from 0 to 1.
+
+    Within five seconds on each side: beats that both found, over beats that either found (Li,
+    Mark and Clifford 2008, bSQI). Low where one of them counts noise, or neither sees the beats.
+
+    Parameters
+    ----------
+    beats, others : ndarray of shape (n_beats,), (n_others,)
+        Sample indices of two detections of one stretch, rising.
+    sfreq : float
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    ndarray of shape (n_beats,)
+    """
+    if not len(beats) or not len(others):
+        return np.zeros(len(beats))
+    after = np.clip(np.searchsorted(others, beats), 1, max(1, len(others) - 1))
+    around = others[np.stack([after - 1, np.minimum(after, len(others) - 1)])]
+    both = np.abs(around - beats).min(axis=0) <= _SAME_BEAT_S * sfreq
+    matched = np.concatenate([[0], np.cumsum(both)])
+    half = _AGREEMENT_S * sfreq
+    first, last = np.searchsorted(beats, beats - half), np.searchsorted(beats, beats + half)
+    n_both = matched[last] - matched[first]
+    n_other = np.searchsorted(others, beats + half) - np.searchsorted(others, beats - half)
+    share: NDArray[np.float64] = n_both / (last - first + np.maximum(n_other - n_both, 0))
+    return share
 
 
 def _qrs_band(leads: NDArray[np.float64], sfreq: float) -> NDArray[np.float64]:

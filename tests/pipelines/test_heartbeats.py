@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.heartbeats import REFRACTORY_S, detect_beats
+from pipelines.heartbeats import REFRACTORY_S, agreement, detect_beats, detect_on_each_lead
 from pipelines.readers import read_recording
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
@@ -47,3 +47,23 @@ def test_a_beat_that_is_small_on_one_lead_is_found_on_the_other():
 
 def test_a_silent_lead_has_no_beats():
     assert len(detect_beats(np.zeros((1, 5000)), 250.0)) == 0
+
+
+def test_detections_agree_where_they_find_the_same_beats_and_only_there():
+    beats = np.arange(100, 20_000, 200)
+    assert (agreement(beats, beats + 20, 250.0) == 1).all()
+    assert (agreement(beats, np.empty(0, dtype=np.int64), 250.0) == 0).all()
+    doubled = np.sort(np.concatenate([beats, beats[50:] + 100]))
+    share = agreement(beats, doubled, 250.0)
+    assert (share[:40] == 1).all()
+    np.testing.assert_allclose(share[60:90], 0.5, atol=0.05)
+    assert (agreement(beats[50:], beats[:50], 250.0)[20:] == 0).all()
+
+
+def test_a_lead_of_noise_disagrees_with_a_clean_one(sample):
+    leads, sfreq = sample
+    part = leads[:1, : round(120 * sfreq)]
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(part.shape)
+    clean, again, noisy = detect_on_each_lead(np.concatenate([part, part, noise]), sfreq)
+    assert (agreement(clean, again, sfreq) == 1).all()
+    assert np.median(agreement(clean, noisy, sfreq)) < 0.8
