@@ -182,7 +182,7 @@ def write_manifest(run: RunFolder, kind: str, sources: dict[str, Path]) -> None:
 
 
 EEG_FEATURES = ("delta_median", "sharpness_median", "synchrony")
-ECG_FEATURES = ("rr_previous", "width_lead1", "amplitude_lead2")
+ECG_FEATURES = ("early", "width_change_lead1", "amplitude_change_lead2")
 
 
 @pytest.fixture(scope="session")
