@@ -17,10 +17,11 @@ from pipelines.plan import Plan
 from pipelines.preprocessing import Chunk, iter_chunks
 from pipelines.recording import Recording
 from pipelines.resampling import Resampled
-from pipelines.windows import Windows, concatenate
+from pipelines.windows import Gathering, Windows
 
 SAME_RATE = 0.01
 """Relative difference up to which two rates count as one, and nothing is resampled."""
+_MOST_BEATS_PER_S = 4.1
 _BLOCK = 4096
 """Windows whose features are computed at once: memory does not grow with the recording."""
 
@@ -51,20 +52,21 @@ def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windo
         source = Resampled(recording, names, sfreq)
     measure = _measurement(source, kind, plan, names)
     valid = np.zeros(len(names), dtype=bool)
-    parts = []
+    per_second = _MOST_BEATS_PER_S if kind == "ecg" else 1 / plan.eeg.hop_s
+    gathered = Gathering(sum(int(p.duration_s * per_second) + 2 for p in source.pieces))
     for chunk in iter_chunks(source, names):
         valid |= np.isfinite(chunk.data).any(axis=1)
         part = measure(chunk)
         if part is not None and len(part):
-            parts.append(part)
+            gathered.add(part)
     if not valid.all():
         dead = ", ".join(name for name, ok in zip(names, valid, strict=True) if not ok)
         raise SignalError(
             f"{recording.path.name} has no valid sample on {dead}; remove the channel"
         )
-    if not parts:
+    if not len(gathered):
         raise SignalError(f"{recording.path.name} holds no complete {kind.upper()} window")
-    windows = concatenate(parts)
+    windows = gathered.windows()
     return with_rhythm(windows, recording) if kind == "ecg" else windows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,24 +63,53 @@ class Windows:
         return Windows(**picked, channels=self.channels)
 
 
-def concatenate(parts: list[Windows]) -> Windows:
-    """Join the windows of consecutive stretches of one recording, in the order given.
+class Gathering:
+    """Windows of one recording that come part by part and are held once.
 
-    The list is emptied on the way, so that the windows are not held twice.
+    Parameters
+    ----------
+    capacity : int
+        More windows than will come: memory that is not written to is not used.
     """
-    n, first = sum(map(len, parts)), parts[0]
-    names = [f.name for f in fields(first) if f.name != "channels"]
-    joined = {}
-    for name in names:
-        like = getattr(first, name)
-        joined[name] = np.empty((n, *like.shape[1:]), dtype=like.dtype)
-    start = 0
-    while parts:
-        part = parts.pop(0)
-        for name in names:
-            joined[name][start : start + len(part)] = getattr(part, name)
-        start += len(part)
-    return Windows(**joined, channels=first.channels)
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity, self._n = capacity, 0
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._channels: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self._n
+
+    def add(self, part: Windows) -> None:
+        """Append the windows of the next stretch."""
+        first, self._n = self._n, self._n + len(part)
+        self._channels = part.channels
+        for f in fields(part):
+            if f.name == "channels":
+                continue
+            values = getattr(part, f.name)
+            if f.name not in self._arrays:
+                shape = (max(self._capacity, self._n), *values.shape[1:])
+                self._arrays[f.name] = np.empty(shape, dtype=values.dtype)
+            if self._n > len(self._arrays[f.name]):
+                longer = np.empty_like(self._arrays[f.name])
+                self._arrays[f.name] = np.concatenate([self._arrays[f.name], longer])
+            self._arrays[f.name][first : self._n] = values
+
+    def windows(self) -> Windows:
+        """Return all windows, in the order in which they came."""
+        return Windows(
+            **{name: values[: self._n] for name, values in self._arrays.items()},
+            channels=self._channels,
+        )
+
+
+def concatenate(parts: Sequence[Windows]) -> Windows:
+    """Join the windows of consecutive stretches of one recording, in the order given."""
+    gathered = Gathering(sum(map(len, parts)))
+    for part in parts:
+        gathered.add(part)
+    return gathered.windows()
 
 
 def cut(signal: NDArray[np.float64], starts: NDArray[np.int64], length: int) -> NDArray[np.float64]:

@@ -135,3 +135,15 @@ def test_beats_measured_at_another_rate_are_much_the_same(ecg):
 def test_equal_rates_are_not_resampled(eeg):
     own, planned = extract(eeg, "eeg"), extract(eeg, "eeg", Plan(sfreq=200.5))
     np.testing.assert_array_equal(own.channel_values, planned.channel_values)
+
+
+def test_leads_are_taken_in_the_models_order_whatever_the_files(ecg):
+    names = tuple(c.name for c in ecg.channels)
+    turned = Part(ecg._source, 60.0)
+    turned.channels = tuple(reversed(ecg.channels))
+    own, other = (extract(r, "ecg", Plan(names)) for r in (Part(ecg._source, 60.0), turned))
+    assert own.channels == other.channels == names
+    np.testing.assert_array_equal(own.channel_values, other.channel_values)
+    alone = extract(turned, "ecg", Plan(names[:1]))
+    np.testing.assert_allclose(alone.center_s[3:-3].mean(), own.center_s[3:-3].mean(), atol=0.5)
+    assert alone.channels == names[:1]

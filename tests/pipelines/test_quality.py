@@ -44,6 +44,7 @@ def test_noise_is_marked_where_it_is_and_on_its_lead():
 def test_a_large_slow_rhythm_is_not_noise_nor_wander():
     times = np.arange(10_000) / SFREQ
     flutter = 1.5e-3 * np.sin(2 * np.pi * 4.2 * times) * np.array([[1.0], [0.8]])
+    flutter += 1.2e-4 * np.sin(2 * np.pi * 35 * times)  # much against a QRS, little against this
     peaks = np.arange(100, 9900, 60)
     assert not any(fault.any() for fault in found(flutter, peaks).values())
 
