@@ -23,6 +23,7 @@ from pipelines.cli import (
     fit,
     info,
     score,
+    watch,
 )
 from pipelines.cli.terminal import complain
 from pipelines.errors import describe_error
@@ -37,7 +38,7 @@ app = typer.Typer(
     help="Find the segments of EEG and ECG recordings that do not fit what is usual in them.",
     epilog=f"Exit code: 0 all done, 2 some recordings set aside, 1 nothing done. {_NOTICE}",
 )
-for module in (info, fit, calibrate, score, evaluate, export, dashboard, deidentify, demo):
+for module in (info, fit, calibrate, score, watch, evaluate, export, dashboard, deidentify, demo):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EXAMPLE)(module.command)
 app.add_typer(audit.app, name="audit")
 
