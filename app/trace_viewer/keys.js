@@ -22,7 +22,7 @@ export default function ({ data, setStateValue, parentElement }) {
   log.pending = log.pending.filter(([number]) => number > data.handled);
   if (log.next <= data.handled) log.next = data.handled + 1;
   const wanted = new Set(data.keys);
-  const send = () => setStateValue("pressed", log.pending);
+  const send = () => setStateValue("pressed", [...log.pending]);
   const listen = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (isTyping(event)) return;
@@ -36,5 +36,10 @@ export default function ({ data, setStateValue, parentElement }) {
   parentElement.rarewaveListen = listen;
   document.addEventListener("keydown", listen);
   document.documentElement.dataset.rarewaveKeys = String(data.handled);
-  return () => document.removeEventListener("keydown", listen);
+  clearInterval(log.timer);
+  log.timer = setInterval(() => { if (log.pending.length) send(); }, 1500); // nobody has answered
+  return () => {
+    document.removeEventListener("keydown", listen);
+    clearInterval(log.timer);
+  };
 }
