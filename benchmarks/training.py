@@ -46,7 +46,7 @@ from flowcore.toy import moons, rings
 from flowcore.training import Training
 from flowcore.velocity import TanhField
 
-SHARES = (0.5, 0.7, 0.8, 0.9, 1.0)
+SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 RATES = (5e-3,)
 """Learning rates of the peers, that of the brief recipe here; of several the best time counts."""
 HIDDEN, BATCH, MOST_TEST = 64, 256, 500
