@@ -26,7 +26,7 @@ GROSS = 4.0
 """Of fewer patients, a median so many spreads of single windows beyond all known ones is told."""
 SHOWN = 5
 _FLOOR = 0.05
-_RATE_FLOOR = 0.15  # a heart rate moves within hours more than within minutes
+_POLARITY_FLOOR = 0.3  # of a value that is 3 to 6 for an upright QRS complex
 _FLOOR_V = 1e-6
 _CHUNK = 4096  # windows at once: a night of heartbeats is not copied as a whole
 _PEAK = np.abs(GRID_S) < 0.045
@@ -74,10 +74,11 @@ class Domain:
     spreads: Floats
     patients: NDArray[np.int64]
 
-    def without(self, n: int) -> Domain:
-        """Return the domain without its first `n` names."""
+    def only(self, wanted: NDArray[np.bool_]) -> Domain:
+        """Return the domain with some of its names alone."""
+        names = tuple(name for name, kept in zip(self.names, wanted, strict=True) if kept)
         return replace(
-            self, names=self.names[n:], medians=self.medians[:, n:], spreads=self.spreads[n:]
+            self, names=names, medians=self.medians[:, wanted], spreads=self.spreads[wanted]
         )
 
 
@@ -143,7 +144,7 @@ def learn_domain(
     deviations = np.concatenate(
         [np.abs(part - median) for part, median in zip(parts, medians, strict=True)]
     )
-    floor = [_RATE_FLOOR if name == "local_rr" else _FLOOR for name in names]
+    floor = [_POLARITY_FLOOR if name.startswith("polarity_lead") else _FLOOR for name in names]
     spreads = np.maximum(1.4826 * np.median(deviations, axis=0), floor)
     return Domain(names, medians, spreads, patients[present])
 
@@ -151,9 +152,9 @@ def learn_domain(
 def check_domain(domain: Domain | None, rows: Floats, n_relative: int = 0) -> dict[str, Any]:
     """Say whether a recording differs as a whole from those of the fit.
 
-    With five patients or more this is an exact test of exchangeable recordings: a recording is
-    told if it lies further from the others than each of them does from the rest, which of n + 1
-    alike happens to one. With fewer only gross differences are told.
+    With five patients or more this is an exact test of exchangeable recordings: of n + 1 that are
+    alike, the one that lies furthest from the others is told, or the furthest tenth of them. With
+    fewer only gross differences are told, of an ECG those of amplitude and polarity.
 
     Parameters
     ----------
@@ -177,16 +178,20 @@ def check_domain(domain: Domain | None, rows: Floats, n_relative: int = 0) -> di
     n = len(np.unique(domain.patients))
     if n_relative == rows.shape[1]:
         return _answer(None, _RELATIVE, n, [])
-    rows, domain = rows[:, n_relative:], domain.without(n_relative)
+    absolute = np.arange(rows.shape[1]) >= n_relative
+    rows, domain = rows[:, absolute], domain.only(absolute)
     value = np.median(rows, axis=0)
     if n < FEWEST_PATIENTS:
+        of_signal = [name.partition("_lead")[0] in _SIGNAL for name in domain.names]
+        if any(of_signal):  # what the features say of an ECG may change within a recording
+            value, domain = value[of_signal], domain.only(np.array(of_signal))
         known = np.clip(value, domain.medians.min(axis=0), domain.medians.max(axis=0))
         shift = (value - known) / domain.spreads
         differs = True if np.abs(shift).max() > GROSS else None
         sentence = DIFFERS if differs else _FEW.format(n=n, s="s"[: n != 1], few=FEWEST_PATIENTS)
         return _answer(differs, sentence, n, _furthest(domain, value, shift))
     shift, p_value = _exchangeable(_of_patients(domain), value)
-    differs = p_value < 1.5 / (n + 1)
+    differs = p_value <= false_rate(n) + 1e-9
     sentence = DIFFERS if differs else _ALIKE
     return _answer(differs, sentence, n, _furthest(domain, value, shift), p_value)
 
@@ -239,10 +244,21 @@ def _answer(
         "differs": differs,
         "sentence": sentence,
         "p_value": p_value,
-        "false_rate": None if p_value is None else 1 / (n_patients + 1),
+        "false_rate": None if p_value is None else false_rate(n_patients),
         "n_patients": n_patients,
         "features": features,
     }
+
+
+def false_rate(n_patients: int) -> float:
+    """Return the share of recordings told though alike: a tenth, or one of few.
+
+    Examples
+    --------
+    >>> false_rate(9), round(false_rate(5), 3), round(false_rate(21), 3)
+    (0.1, 0.167, 0.091)
+    """
+    return max(1, (n_patients + 1) // 10) / (n_patients + 1)
 
 
 def meaning_of(name: str) -> str:
