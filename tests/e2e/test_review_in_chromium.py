@@ -1,21 +1,16 @@
 """A person's way through the dashboard, in a real browser, on a real recording."""
 
-import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from pipelines.store import ReviewStore
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "eeg_absence_480s.edf"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-INSTALL = "no Chromium found; install it with 'sudo apt-get install chromium'"
-ABSOLUTE = re.compile(r"https?://([^/:]+)")
 
 
 def rarewave(*words: str) -> None:
@@ -57,14 +52,10 @@ def position(page, words: str) -> None:
 
 
 def press(page, key: str, locator) -> None:
-    """Press a key until it does what it should: just after loading, keys are not bound yet."""
-    for _ in range(5):
-        page.keyboard.press(key)
-        try:
-            return locator.wait_for(timeout=3_000)
-        except PlaywrightTimeout:
-            continue
-    raise AssertionError(f"the key {key} does nothing")
+    """Press a key once, as soon as keys are listened to, and wait for what it does."""
+    page.wait_for_function("document.documentElement.dataset.rarewaveKeys !== undefined")
+    page.keyboard.press(key)
+    locator.wait_for()
 
 
 def drawn_colours(page, index: int) -> int:
