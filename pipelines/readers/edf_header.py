@@ -22,6 +22,7 @@ _SIGNAL_FIELD_BYTES = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 _ANNOTATION_LABELS = frozenset({"EDF Annotations", "BDF Annotations"})
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_QUOTABLE = re.compile(r"[\d\s.,:_+-]{0,20}|[+-]?(?:nan|inf)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,10 @@ class _Fields:
         return float(text)
 
     def wrong(self, what: str, got: object, accepted: str) -> RecordingError:
+        # a damaged header may hold the patient's name where a number belongs: quote numbers only
+        shown = repr(got) if _QUOTABLE.fullmatch(str(got)) else "text"
         return RecordingError(
-            f"{self.name} has {got!r} as {what} in its header, where {accepted} is needed; "
+            f"{self.name} has {shown} as {what} in its header, where {accepted} is needed; "
             "export it again or repair the header"
         )
 
