@@ -37,7 +37,7 @@ export default function ({ data, setStateValue, parentElement }) {
   document.addEventListener("keydown", listen);
   document.documentElement.dataset.rarewaveKeys = String(data.handled);
   clearInterval(log.timer);
-  log.timer = setInterval(() => { if (log.pending.length) send(); }, 1500); // nobody has answered
+  log.timer = setInterval(() => { if (log.pending.length) send(); }, 5000); // nobody has answered
   return () => {
     document.removeEventListener("keydown", listen);
     clearInterval(log.timer);

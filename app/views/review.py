@@ -52,16 +52,17 @@ def _open_time(run: RunFolder, recording_id: str) -> None:
 
 @st.fragment
 def _body(run: RunFolder, recording_id: str) -> None:
-    try:
-        _draw(_place(run, recording_id))
-    except RarewaveError as error:
-        st.error(markup.plain(error))
+    # First, so that presses are answered even if the next one interrupts the drawing.
     listen_to_keys(
         _KEYS,
         state.handled_keys(),
         key=state.KEYS,
         on_press=lambda: commands.press_all(run, recording_id),
     )
+    try:
+        _draw(_place(run, recording_id))
+    except RarewaveError as error:
+        st.error(markup.plain(error))
 
 
 def _place(run: RunFolder, recording_id: str) -> Place:
