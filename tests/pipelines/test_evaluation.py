@@ -477,6 +477,12 @@ def test_beats_of_the_baseline_are_not_judged(tmp_path):
     assert pooled["n_beats"] == {"N": 69, "S": 0, "V": 1, "F": 0, "Q": 0}
     assert pooled["n_windows_without_beat"] == 0
     assert pooled["labelled_hours"] == pytest.approx(69 / 3600)
+    run = write_run(
+        tmp_path / "two", "ecg", {"r": (table, segments_at(), 100.0)}, baseline=[30, 60]
+    )
+    pooled = evaluate_run(run, csv)["pooled"]
+    assert sum(pooled["n_beats"].values()) == 70
+    assert pooled["labelled_hours"] == pytest.approx((99 - 30) / 3600)
 
 
 def test_recordings_without_an_event_are_counted_in_the_mean(tmp_path):
