@@ -22,7 +22,9 @@ _SIGNAL_FIELD_BYTES = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 _ANNOTATION_LABELS = frozenset({"EDF Annotations", "BDF Annotations"})
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
-_QUOTABLE = re.compile(r"[\d\s.,:_+-]{0,20}|[+-]?(?:nan|inf)", re.ASCII | re.IGNORECASE)
+_QUOTABLE = re.compile(
+    r"[\d\s.,:_+-]{0,20}(?:e[+-]?\d{1,4})?|[+-]?(?:nan|inf)", re.ASCII | re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
