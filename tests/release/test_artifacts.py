@@ -80,7 +80,7 @@ def test_the_version_is_written_in_one_place():
     assert PROJECT["dynamic"] == ["version"]
     assert line == version("rarewave")
     citation = (ROOT / "CITATION.cff").read_text("utf-8")
-    assert re.findall(r"^version: (.+)$", citation, flags=re.MULTILINE) in ([], [line])
+    assert re.findall(r"^version: (.+)$", citation, flags=re.MULTILINE) == [line]
 
 
 def run(*words, cwd):
