@@ -56,6 +56,6 @@ def test_the_table_of_decision_2_is_the_benchmark_s():
     for name in summary["population"]:
         cells = [
             " / ".join(f"{summary[setting][name][key]:.3f}" for key in keys)
-            for setting in ("population", "confirmed", "unconfirmed")
+            for setting in summary
         ]
         assert f"| {name} | " + " | ".join(cells) + " |" in text
