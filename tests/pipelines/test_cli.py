@@ -56,7 +56,7 @@ def test_version(capsys):
         (["fit", "x", "--kind", "eeg", "--out", "m", "--baseline", "9:3"], "START < STOP"),
         (["score", "m", "x.edf", "--out", "r"], "there is no x.edf"),
         (["score", "m", "x.edf", "--out", "r", "--workers", "0"], "--workers"),
-        (["score", "m", "x.edf", "--out", "r", "--engine", "ray"], "not in this version"),
+        (["score", "m", "x.edf", "--out", "r", "--engine", "dask"], "'dask' is not one of"),
         (["evaluate", "r", "--json", "e.json"], "r is not a run folder"),
         (["export", "r", "--format", "csv", "--to", "d"], "r is not a run folder"),
         (["dashboard", "r"], "r is not a run folder"),
