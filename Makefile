@@ -33,8 +33,8 @@ check: setup  ## format, lint, types, layers, docstrings, fast tests
 	$(BIN)/pytest -q -m 'not slow and not e2e and not extensive'
 
 bench: setup  ## benchmarks, JSON into benchmarks/results (RAREWAVE_DATA: folder of the data sets)
-	$(BIN)/python benchmarks/ecg_interpatient.py --json benchmarks/results/ecg_interpatient.json
-	$(BIN)/python benchmarks/tabular.py --json benchmarks/results/tabular.json
+	for name in ecg_interpatient tabular calibration recordings explanation transfer; do \
+	  $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json || exit 1; done
 
 docs: setup  ## checks that what the documents show is what the program prints
 	$(BIN)/pytest -q tests/docs

@@ -25,4 +25,4 @@ def main() -> dict[str, float]:
 
 if __name__ == "__main__":
     for name, value in main().items():
-        print(f"{name}: {value:.2f}")  # noqa: T201
+        print(f"{name}: {value:.2f}")
