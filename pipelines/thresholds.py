@@ -121,7 +121,10 @@ class _Tally:
     def __init__(self, true_events: Stretches, merge_s: float) -> None:
         ordered = true_events[np.argsort(true_events[:, 0], kind="stable")]
         self._onsets = ordered[:, 0].tolist()
-        self._latest_offset: list[float] = [-math.inf, *np.maximum.accumulate(ordered[:, 1]).tolist()]
+        self._latest_offset: list[float] = [
+            -math.inf,
+            *np.maximum.accumulate(ordered[:, 1]).tolist(),
+        ]
         self._merge_s = merge_s
         self._starts: list[float] = []
         self._stops: list[float] = []

@@ -55,7 +55,6 @@ def test_the_table_of_decision_2_is_the_benchmark_s():
     keys = ("auroc", "ap", "per_record_auroc", "sensitivity_at_5_percent")
     for name in summary["population"]:
         cells = [
-            " / ".join(f"{summary[setting][name][key]:.3f}" for key in keys)
-            for setting in summary
+            " / ".join(f"{summary[setting][name][key]:.3f}" for key in keys) for setting in summary
         ]
         assert f"| {name} | " + " | ".join(cells) + " |" in text
