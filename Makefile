@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-all check bench docs chromium clean help
+.PHONY: setup demo test test-all check bench docs sbom audit chromium clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,14 @@ bench: setup  ## benchmarks, JSON into benchmarks/results (RAREWAVE_DATA: folder
 
 docs: setup  ## checks that what the documents show is what the program prints
 	$(BIN)/pytest -q tests/docs
+
+sbom: setup  ## what is installed, as CycloneDX JSON in dist/
+	mkdir -p dist && $(BIN)/pip install --quiet cyclonedx-bom
+	$(BIN)/cyclonedx-py environment .venv --output-format JSON -o dist/sbom.json
+
+audit: setup  ## known weaknesses in the code and in what it depends on
+	$(BIN)/pip install --quiet bandit pip-audit
+	$(BIN)/bandit --quiet -ll -r app flowcore pipelines; $(BIN)/pip-audit --local
 
 # The browser test wants Chromium; where it cannot be had, the test says what to install.
 chromium:
