@@ -55,6 +55,7 @@ def rescore(
         usable windows in the baseline, for example. The tables are then as they were.
     """
     from pipelines import provenance
+    from pipelines.batch.lock import locked
     from pipelines.batch.task import Job, make_scorer
     from pipelines.inputs import InputRecording
 
@@ -72,14 +73,16 @@ def rescore(
     if entry is None:
         raise RunError(f"recording {recording_id!r} is not in this run's run.json")
     known = {k: v for k, v in entry.items() if k in InputRecording.__dataclass_fields__}
-    recording = InputRecording(**{**known, "path": Path(entry["path"])})
+    known |= {"path": Path(entry["path"]), "declared": run.declaration(recording_id)}
+    recording = InputRecording(**known)
     score = make_scorer(Job(model_path, found, run.path, baseline, "auto"))
     report(_STAGES[1], 1, len(_STAGES))
-    status = score(recording)
-    if status["state"] != "done":
-        raise RunError(str(status["reason"]))
-    report(_STAGES[2], 2, len(_STAGES))
-    run.append_status(status)
+    with locked(run.path):
+        status = score(recording)
+        if status["state"] != "done":
+            raise RunError(str(status["reason"]))
+        report(_STAGES[2], 2, len(_STAGES))
+        run.append_status(status)
     report("done", len(_STAGES), len(_STAGES))
     return status
 

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from pipelines.errors import RunError
 
 if TYPE_CHECKING:
+    from pipelines.readers.declaration import Declaration
     from pipelines.recording import Recording
 
 DRIFT = "drift.json"
@@ -177,17 +178,18 @@ class RunFolder:
         """Return the path of the recording that was scored."""
         return Path(self._input(recording_id)["path"])
 
+    def declaration(self, recording_id: str) -> Declaration | None:
+        """Return what the manifest declared of a table of samples, or None."""
+        from pipelines.readers.declaration import Declaration
+
+        declared = self._input(recording_id).get("declared")
+        return Declaration(declared["sfreq"], declared["units"]) if declared else None
+
     def open_source(self, recording_id: str) -> Recording:
         """Open the recording that was scored, with what its manifest declared of it."""
         from pipelines.readers import read_recording
-        from pipelines.readers.declaration import Declaration
 
-        entry = self._input(recording_id)
-        declared = entry.get("declared")
-        return read_recording(
-            entry["path"],
-            declared=declared and Declaration(declared["sfreq"], declared["units"]),
-        )
+        return read_recording(self.source(recording_id), declared=self.declaration(recording_id))
 
     def _input(self, recording_id: str) -> dict[str, Any]:
         for entry in self.manifest()["inputs"]:
