@@ -38,6 +38,7 @@ def read(chromium: str, address: str, user: str, seconds: float, report: dict) -
         box = page.get_by_role("textbox", name="Reviewer")
         box.fill(user)
         box.press("Enter")
+        box.blur()
         page.wait_for_function("document.documentElement.dataset.rarewaveKeys !== undefined")
         page.wait_for_timeout(1500)
         generator, pressed = random.Random(user), 0
