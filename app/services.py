@@ -10,18 +10,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from app import RUN_VARIABLE, charts, messages
 from app.keyboard import labels_for
 from app.signal_page import Trace, View, read_page
-from pipelines.errors import RarewaveError
+from pipelines.errors import RarewaveError, RunError
 from pipelines.groups import Group, group_segments
-from pipelines.readers import read_recording
+from pipelines.nearest_normal import NearestNormal, model_rows, nearest_normal
 from pipelines.reading import Reading
 from pipelines.recording import Recording
 from pipelines.rescore import Progress, baseline_of, in_own_process
@@ -29,6 +30,9 @@ from pipelines.review_segments import merge_seconds, segment_counts, under_revie
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, Event, Kind, ReviewStore, Verdict
 from pipelines.store.folding import State, assigned, state_of
+
+if TYPE_CHECKING:
+    from pipelines.model import Model
 
 _GAIN_PAGES = 8
 _PROFILE_BINS = 48
@@ -267,7 +271,7 @@ def undo(run: RunFolder, recording_id: str, user: str) -> Event | None:
 def recording(run: RunFolder, recording_id: str) -> Recording:
     """Open the recording that was scored; its samples are read page by page."""
     path = run.source(recording_id)
-    return _recording(str(path), _stamp(path))
+    return _recording(run, recording_id, str(path), _stamp(path))
 
 
 def profile(run: RunFolder, recording_id: str) -> list[float]:
@@ -282,7 +286,23 @@ def channel_names(run: RunFolder, recording_id: str) -> list[str]:
         source = recording(run, recording_id)
     except RarewaveError:
         return []
-    return [channel.name for channel in source.channels if channel.kind == kind(run)]
+    return [
+        channel.name
+        for channel in source.channels
+        if channel.kind == kind(run) and not channel.is_bad
+    ]
+
+
+def nearest(run: RunFolder, recording_id: str, window_index: int) -> NearestNormal:
+    """Return a window beside what would fit in its place.
+
+    Raises
+    ------
+    RarewaveError
+        If the model has moved or changed, or the recording has too few windows that fit.
+    """
+    path = run.recording_folder(recording_id) / "windows.parquet"
+    return _nearest(run, recording_id, window_index, str(path), _stamp(path))
 
 
 def overview(run: RunFolder, recording_id: str) -> dict[str, Any]:
@@ -294,14 +314,15 @@ def overview(run: RunFolder, recording_id: str) -> dict[str, Any]:
 def page(run: RunFolder, recording_id: str, view: View) -> tuple[Trace, ...]:
     """Return the signal of one page."""
     path = run.source(recording_id)
-    return _page(str(path), _stamp(path), kind(run), view)
+    return _page(recording(run, recording_id), str(path), _stamp(path), kind(run), view)
 
 
 def fitting_gain(run: RunFolder, recording_id: str, view: View, steps: tuple[float, ...]) -> float:
     """Return the gain that suits the recording as a whole under the filters of `view`."""
     path = run.source(recording_id)
     anywhere = replace(view, start_s=0.0, stop_s=10.0)
-    return _gain(str(path), _stamp(path), kind(run), anywhere, steps)
+    source = recording(run, recording_id)
+    return _gain(source, str(path), _stamp(path), kind(run), anywhere, steps)
 
 
 def _stamp(path: Path) -> _Stamp:
@@ -384,8 +405,8 @@ def _table(run_path: str, recording_id: str, name: str, stamp: _Stamp) -> pd.Dat
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _recording(path: str, stamp: _Stamp) -> Recording:
-    return read_recording(path)
+def _recording(_run: RunFolder, recording_id: str, path: str, stamp: _Stamp) -> Recording:
+    return _run.open_source(recording_id)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -405,17 +426,23 @@ def _overview(
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def _page(path: str, stamp: _Stamp, kind: str, view: View) -> tuple[Trace, ...]:
-    return read_page(_recording(path, stamp), kind, view)
+def _page(_source: Recording, path: str, stamp: _Stamp, kind: str, view: View) -> tuple[Trace, ...]:
+    return read_page(_source, kind, view)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _gain(path: str, stamp: _Stamp, kind: str, view: View, steps: tuple[float, ...]) -> float:
-    source = _recording(path, stamp)
-    latest = max(source.duration_s - view.stop_s, 0.0)
+def _gain(
+    _source: Recording,
+    path: str,
+    stamp: _Stamp,
+    kind: str,
+    view: View,
+    steps: tuple[float, ...],
+) -> float:
+    latest = max(_source.duration_s - view.stop_s, 0.0)
     starts = [latest * (i + 0.5) / _GAIN_PAGES for i in range(_GAIN_PAGES)]
     pages = (
-        read_page(source, kind, replace(view, start_s=start, stop_s=start + view.stop_s))
+        read_page(_source, kind, replace(view, start_s=start, stop_s=start + view.stop_s))
         for start in starts
     )
     return charts.fitting_gain(pages, kind, steps)
@@ -427,3 +454,33 @@ def _profile(_run: RunFolder, path: str, recording_id: str, stamp: _Stamp) -> li
     duration_s = float(table["stop_s"].max()) if len(table) else 0.0
     scores = charts.binned_scores(table, duration_s, _PROFILE_BINS)
     return [max(float(score), 0.0) if score == score else 0.0 for score in scores]
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _nearest(
+    _run: RunFolder, recording_id: str, window_index: int, path: str, stamp: _Stamp
+) -> NearestNormal:
+    known, table = _run.manifest()["model"], features(_run, recording_id)
+    if table is None:
+        raise RunError("this run was scored before features were kept; score it again")
+    model_path = Path(known["path"])
+    model, rows = _model(str(model_path), _stamp(model_path / "manifest.json"), known["sha256"])
+    return nearest_normal(
+        model,
+        recording(_run, recording_id),
+        windows(_run, recording_id),
+        table,
+        window_index,
+        rows,
+    )
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _model(path: str, stamp: _Stamp, sha256: str) -> tuple[Model, NDArray[np.float64]]:
+    from pipelines import load_model
+    from pipelines.provenance import model_hash
+
+    if model_hash(Path(path)) != sha256:
+        raise RunError(f"the model {Path(path).name} has changed since this run was scored")
+    model = load_model(path, device="cpu")
+    return model, model_rows(model)

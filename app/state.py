@@ -26,6 +26,7 @@ PAGE_S, GAIN, HIGH_PASS, LOW_PASS, MONTAGE = (
     "rw_montage",
 )
 KEYS, SELECTED, FILTER, SCOPE = "rw_keys", "rw_selected", "rw_filter", "rw_scope"
+NEAREST = "rw_nearest"
 WORK_STATES, WORK_READER = "rw_work_states", "rw_work_reader"
 BASELINE_START, BASELINE_STOP = "rw_baseline_start", "rw_baseline_stop"
 _HANDLED, _SEEN, _SAID, _THRESHOLD = "rw_handled", "rw_seen", "rw_said", "rw_threshold"

@@ -10,7 +10,7 @@ model, no finding about a person.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from pipelines.channel_choice import choose_channels
 from pipelines.errors import SignalError
 from pipelines.features.ecg import GRID_S, beat_waveforms
-from pipelines.model import Model
 from pipelines.preprocessing import band_pass
 from pipelines.recording import Recording
+
+if TYPE_CHECKING:
+    from pipelines.model import Model
 
 Floats = NDArray[np.float64]
 

@@ -9,8 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from app import commands, keyboard, markup, messages, review_queue, services, state
+from app.overlay import overlay
 from app.place import Place
 from app.reasons import reasons
+from pipelines.errors import RarewaveError
 from pipelines.reading import differing
 from pipelines.store import Decision, Event, Verdict, may
 
@@ -45,6 +47,7 @@ def draw(place: Place) -> None:
     _bounds(place, segment)
     st.html(markup.section("What does not fit"))
     st.html(_reasons(place, segment))
+    _nearest(place, segment)
     _history(place.history)
 
 
@@ -109,6 +112,26 @@ def _reasons(place: Place, segment: pd.Series) -> str:
     rest = "".join(rows[_SHOWN:])
     folded = markup.more(f"{len(rows) - _SHOWN} more", rest) if rest else ""
     return "".join(rows[:_SHOWN]) + folded
+
+
+def _nearest(place: Place, segment: pd.Series) -> None:
+    """Show on demand what would fit in the place of the segment's highest-scoring window."""
+    if not st.toggle("Show what would fit here", key=state.NEAREST):
+        return
+    table = place.windows
+    inside = table[(table["start_s"] < segment["stop_s"]) & (table["stop_s"] > segment["start_s"])]
+    inside = inside[inside["scorable"]]
+    if not len(inside):
+        st.caption("No window of this segment has a score.")
+        return
+    worst = int(inside["window_index"].loc[inside["score"].idxmax()])
+    try:
+        with st.spinner("Looking for windows that fit"):
+            found = services.nearest(place.run, place.recording_id, worst)
+    except RarewaveError as error:
+        st.caption(str(error))
+        return
+    st.html(overlay(found))
 
 
 def _decision(place: Place, segment_id: str) -> None:
