@@ -18,7 +18,7 @@ def test_features_are_named_by_what_they_answer_for_and_silent_ones_left_out():
 
 
 def test_the_lead_that_answers_for_most_is_named_and_rhythm_names_none():
-    names = ["rr_previous", "width_lead1", "unlike_lead1", "width_lead2"]
+    names = ["early", "width_change_lead1", "shape_change_lead1", "width_change_lead2"]
     gains = np.array([[1.0, 1.0, 1.0, 1.5], [0.0, 0.0, 0.0, 0.5], [5.0, 1.0, 1.0, 1.0]])
     two = windows(np.zeros((3, 2, 4), dtype=np.float32), ("MLII", "V1"))
     assert top_channels(two, np.ones(3, bool), gains, names, "ecg") == ["MLII", "V1", None]

@@ -39,7 +39,7 @@ def window_rows(recording_id: str, spans: Spans, duration_s: float) -> list[dict
                 "flagged": flagged,
                 "scorable": scorable,
                 "reason": None if scorable else "flat",
-                "top_features": ["rr_previous", "width_lead2"] if flagged else [],
+                "top_features": ["early", "width_change_lead2"] if flagged else [],
                 "top_channel": "MLII" if flagged else None,
             }
         )
@@ -58,7 +58,7 @@ def segment_rows(recording_id: str, spans: Spans) -> list[dict]:
             "peak_score": 6.25 + i,
             "min_p_value": 0.002,
             "description": "does not fit in width of the beat's main deflection",
-            "top_features": ["rr_previous", "width_lead2"],
+            "top_features": ["early", "width_change_lead2"],
             "top_channel": "MLII",
         }
         for i, (a, b) in enumerate(spans)

@@ -65,7 +65,7 @@ def test_the_report_shows_each_segment_with_its_reasons_and_decision(make_run, e
         "Threshold 4 ",
         "0:00:20.0 for 4.0 s , at 03:04:25 by the recorder's clock; peak score 6.25, p 0.002",
         "most on MLII",
-        "interval to the previous beat against the local rhythm; width of the beat's main",
+        "earliness against the rhythm around; width of the main deflection against that of",
         "looks wide kim",
         "25 mm/s, 10 mm/mV",
     ):

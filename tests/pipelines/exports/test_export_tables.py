@@ -36,7 +36,7 @@ def test_csv_holds_every_flagged_segment_with_its_last_decision(run, tmp_path):
     assert first["reviewer"] == "'@kim"
     assert first["recording_id"] == "'-night"
     assert first["segment_id"] == "'-night@20.000"
-    assert first["top_features"] == "rr_previous;width_lead2"
+    assert first["top_features"] == "early;width_change_lead2"
     assert first["peak_score"] == "6.25"
     assert second["comment"] == "two\nlines, “quoted”"
     decided = pd.Timestamp(first["decided_at"])
@@ -69,7 +69,7 @@ def test_parquet_keeps_types_and_text_as_it_is(run, tmp_path):
     assert str(table.schema.field("top_features").type).startswith("list<")
     first, _, third = table.to_pylist()
     assert first["comment"].startswith("=cmd")
-    assert first["top_features"] == ["rr_previous", "width_lead2"]
+    assert first["top_features"] == ["early", "width_change_lead2"]
     assert first["decided_at"].utcoffset() == timedelta(0)
     assert third["decided_at"] is None
     assert table.schema.metadata[b"notice"].startswith(b"Research use only")
