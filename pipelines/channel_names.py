@@ -98,6 +98,17 @@ def identify(label: str) -> tuple[str, ChannelKind]:
     return text or "unnamed", kind or _kind_of_unprefixed(text)
 
 
+def is_electrode_or_lead(word: str) -> bool:
+    """Return True if `word` alone is an electrode or an ECG lead, also by an older name.
+
+    Examples
+    --------
+    >>> is_electrode_or_lead("T3"), is_electrode_or_lead("aVR"), is_electrode_or_lead("Jane")
+    (True, True, False)
+    """
+    return word.upper() in _ELECTRODES or word.upper() in _LEADS
+
+
 def unique_names(names: Iterable[str]) -> list[str]:
     """Return `names` with ``-2``, ``-3``... appended to the second, third... of equals.
 

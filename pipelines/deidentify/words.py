@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from pipelines.channel_names import identify, printable
+from pipelines.channel_names import is_electrode_or_lead, printable
 
 REMOVED = "removed"
 _WORDS = frozenset(
@@ -53,9 +53,11 @@ _LABELS = frozenset(
         r"\S+",
         "eeg ecg ekg eog emg resp spo2 sao2 pulse pleth hr hrate status trigger event marker position "
         "snore flow airflow thor abdo chest abdomen light body temp etco2 dc photic chin leg tib lat "
-        "rat loc roc nasal ref le avg av ar car a1a2 m1m2",
+        "rat loc roc nasal lead ref le cle ler avg av ar car aa a1a2 m1m2",
     )
 )
+_SHORT = re.compile(r"[A-Za-z]\d?|\d{1,2}")
+"""What numbers the channels of a kind: ``X1`` of ``ECG X1``."""
 
 
 def kept_text(text: str, keep: Collection[str] = ()) -> str:
@@ -82,12 +84,7 @@ def kept_text(text: str, keep: Collection[str] = ()) -> str:
 
 
 def _names_nobody(word: str) -> bool:
-    return word.lower() in _WORDS or _is_electrode(word)
-
-
-def _is_electrode(word: str) -> bool:
-    name, kind = identify(word)
-    return kind in ("eeg", "ecg") and name.lower() == word.lower()
+    return word.lower() in _WORDS or (is_electrode_or_lead(word) and word != "Di")  # a first name
 
 
 def kept_label(label: str, number: int, keep: Collection[str] = ()) -> str:
@@ -95,17 +92,20 @@ def kept_label(label: str, number: int, keep: Collection[str] = ()) -> str:
 
     Examples
     --------
-    >>> kept_label("EEG Fp1-REF", 1), kept_label("Doe, Jane", 3)
-    ('EEG Fp1-REF', 'Ch 3')
+    >>> kept_label("EEG Fp1-REF", 1), kept_label("ECG X1", 2), kept_label("Doe, Jane", 3)
+    ('EEG Fp1-REF', 'ECG X1', 'Ch 3')
     """
     plain = printable(label)
-    parts = [part for part in re.split(r"[\s:_.()-]+", plain) if part]
-    known = [_is_electrode(p) or _is_kind(p.lower()) for p in parts]
+    parts = [part for part in re.split(r"[\s:_.()+-]+", plain) if part]
+    if len(parts) > 1 and _is_kind(parts[0]) and _SHORT.fullmatch(parts[1]):
+        del parts[1]  # one alone: two could be somebody's initials
+    known = [is_electrode_or_lead(part) or _is_kind(part) for part in parts]
     return plain if plain in keep or (parts and all(known)) else f"Ch {number}"
 
 
 def _is_kind(word: str) -> bool:
-    return word in _LABELS or word.rstrip("0123456789") in _LABELS
+    kind = word.lower().rstrip("0123456789")
+    return word.lower() in _LABELS or (kind in _LABELS and len(word) - len(kind) <= _MOST_DIGITS)
 
 
 def kept_unit(unit: str) -> str:

@@ -247,9 +247,24 @@ def test_a_text_stays_if_all_its_words_are_known(text, stays):
 def test_labels_and_units_stay_if_they_are_known():
     for label in ("EEG Fp1-REF", "ECG II", "MLII", "F7-T7", "SpO2", "EEG A1-A2", "V5"):
         assert kept_label(label, 9) == label
-    for label in ("Doe", "EEG Doe", "EEG Fp1-Doe", "", "Jane-REF"):
+    for label in ("Doe", "EEG Doe", "EEG Fp1-Doe", "", "Jane-REF", "ECG J D", "EEG19700102"):
         assert kept_label(label, 9) == "Ch 9"
     assert [kept_unit(unit) for unit in ("uV", "µV", "mmHg", "Doe")] == ["uV", "µV", "mmHg", ""]
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_every_ten_twenty_label_stays_also_by_its_old_name(old):
+    temporal = "T3 T4 T5 T6" if old else "T7 T8 P7 P8"
+    for name in f"Fp1 Fp2 F7 F3 Fz F4 F8 C3 Cz C4 P3 Pz P4 O1 O2 A1 A2 {temporal}".split():
+        for label in (name, name.upper(), f"EEG {name}-REF", f"{name}-Cz", f"EEG {name}-A1+A2"):
+            assert kept_label(label, 9) == label
+        assert kept_text(f"spike {name}") == f"spike {name}"
+
+
+def test_a_kind_with_a_short_number_and_other_spellings_of_leads_stay():
+    for label in ("ECG X1", "ECG 1", "ECG1", "EMG L", "DII", "Lead aVR", "A1A2", "Fp1-CLE"):
+        assert kept_label(label, 9) == label
+    assert kept_text("Di seizure") == "removed"
 
 
 def test_pseudonyms_depend_on_the_key_and_the_kind():
