@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,17 @@ _PATIENCE_S = 3600.0
 
 def baseline_of(run: RunFolder, recording_id: str) -> tuple[float, float] | None:
     """Return the confirmed part ``(start_s, stop_s)`` a recording was scored against, or None."""
-    status = {entry["recording_id"]: entry for entry in run.status()}.get(recording_id, {})
-    found = status.get("baseline", run.manifest().get("baseline"))
-    return (float(found[0]), float(found[1])) if found else None
+    return baselines_of(run, [recording_id])[recording_id]
+
+
+def baselines_of(
+    run: RunFolder, recording_ids: Iterable[str]
+) -> dict[str, tuple[float, float] | None]:
+    """Return :func:`baseline_of` each of some recordings, reading the run's books once."""
+    of_run = run.manifest().get("baseline")
+    known = {entry["recording_id"]: entry.get("baseline", of_run) for entry in run.status()}
+    found = {name: known.get(name, of_run) for name in recording_ids}
+    return {name: (float(p[0]), float(p[1])) if p else None for name, p in found.items()}
 
 
 def rescore(

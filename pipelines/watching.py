@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pipelines.batch import Quarantined, RunSummary, score_run
 from pipelines.batch.ledger import Ledger
 from pipelines.batch.lock import locked
-from pipelines.batch.resume import check_model, check_sources, read_earlier
+from pipelines.batch.resume import check_baseline, check_model, check_sources, read_earlier
 from pipelines.batch.task import Job, put_tables
 from pipelines.errors import InputError, RarewaveError, RunError
 from pipelines.features.rhythm import MINUTES
@@ -208,6 +208,7 @@ def watch_recording(
     with locked(run.path):
         earlier = read_earlier(run)
         check_model(earlier, digest, [entry], resume=True)
+        check_baseline(earlier, None, [entry], resume=True)
         check_sources(earlier, [entry])
         job = Job(Path(model_path).absolute(), digest, run.path, None, device)
         ledger = Ledger(job, earlier, [entry])

@@ -15,6 +15,7 @@ from pipelines.batch.limits import NO_LIMITS, Limits
 from pipelines.batch.lock import locked
 from pipelines.batch.resume import (
     Earlier,
+    check_baseline,
     check_model,
     check_sources,
     is_unchanged,
@@ -105,8 +106,8 @@ def score_run(
     Raises
     ------
     RarewaveError
-        If an argument is wrong, another call writes into the run, it belongs to another model, or not one recording could be
-        scored; a new run folder is then not left behind.
+        If an argument is wrong, another call writes into the run, it belongs to another model
+        or baseline, or not one recording could be scored; a new run folder is then not left behind.
     """
     _check_arguments(baseline, workers, device)
     limits.check()
@@ -119,6 +120,7 @@ def score_run(
     with locked(run.path):
         earlier = read_earlier(run)
         check_model(earlier, model_sha256, entries, resume)
+        check_baseline(earlier, baseline, entries, resume)
         check_sources(earlier, entries)
         model = Path(model_path).absolute()
         job = Job(model, model_sha256, run.path, baseline, device, limits.memory_bytes)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.batch.lock import LOCK_NAME
-from pipelines.batch.task import STAGING, Job
+from pipelines.batch.task import STAGING, Baseline, Job
 from pipelines.errors import RecordingError, RunError
 from pipelines.inputs import InputRecording
 from pipelines.provenance import input_hashes
@@ -77,18 +77,42 @@ def check_model(
         If the run was scored with another model, unless all its recordings are scored again.
     """
     known = earlier.manifest.get("model", {}).get("sha256", model_sha256)
-    if known == model_sha256:
+    if known != model_sha256:
+        _refuse_mixing(earlier, "with another model", entries, resume)
+
+
+def check_baseline(
+    earlier: Earlier, baseline: Baseline, entries: Sequence[InputRecording], resume: bool
+) -> None:
+    """Refuse to mix scores that are relative to different parts of recordings in one run.
+
+    Raises
+    ------
+    RunError
+        If the run was scored with another baseline, or with one and now none, unless all its
+        recordings are scored again.
+    """
+    known = earlier.manifest.get("baseline")
+    if not earlier.manifest or known == (None if baseline is None else list(baseline)):
         return
+    part = f"with the baseline {known[0]:g}:{known[1]:g}" if known else "without a baseline"
+    _refuse_mixing(earlier, part, entries, resume)
+
+
+def _refuse_mixing(
+    earlier: Earlier, how: str, entries: Sequence[InputRecording], resume: bool
+) -> None:
+    """Raise unless every recording of the run is scored again; `how` is how they were scored."""
     name = earlier.run.path.name
     if resume:
         raise RunError(
-            f"{name} was scored with another model; give --out a new folder, or score it all "
+            f"{name} was scored {how}; give --out a new folder, or score it all "
             "again with --no-resume"
         )
     left = set(earlier.run.recording_ids()) - {entry.recording_id for entry in entries}
     if left:
         raise RunError(
-            f"{name} was scored with another model and holds {len(left)} recordings that are not "
+            f"{name} was scored {how} and holds {len(left)} recordings that are not "
             "given now; give all of them, or give --out a new folder"
         )
 

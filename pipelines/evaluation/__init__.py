@@ -15,6 +15,7 @@ from pipelines.evaluation.confirmed import (
 from pipelines.evaluation.judging import Case, evaluate_beats, evaluate_events
 from pipelines.evaluation.report import format_evaluation
 from pipelines.evaluation.truth import from_annotations, from_table
+from pipelines.rescore import baselines_of
 from pipelines.run_folder import RunFolder
 
 __all__ = ["evaluate_run", "format_evaluation"]
@@ -31,7 +32,7 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
     last label counts. Otherwise labels are abnormal intervals (``"method": "intervals"``): a
     window is positive if it overlaps one, and flagged segments are compared with events.
 
-    The baseline that a run was scored with is not judged: it is confirmed as usual. Rates per
+    The baseline that a recording was scored with is not judged: it is confirmed as usual. Rates per
     hour and day count scored time, which includes the pauses between heartbeats.
 
     Parameters
@@ -48,8 +49,9 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
     dict
         Only what JSON can hold: ``pooled``, ``recordings`` (one entry each),
         ``mean_over_recordings``, ``bootstrap`` (95 % intervals over patients), ``fitted_on`` (judged
-        recordings that the model was fitted on: no test of it), and what was left out. A measure that is not defined is None,
-        with the reason under ``undefined`` beside it.
+        recordings that the model was fitted on: no test of it), ``baseline_left_out`` (the part of
+        each recording that was not judged, seconds; those without are absent), and what was left
+        out. A measure that is not defined is None, with the reason under ``undefined`` beside it.
 
     Raises
     ------
@@ -69,9 +71,8 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
         durations_s = {name: float(status[name]["duration_s"]) for name in scored}
         truths = from_table(Path(labels_csv), durations_s, given)
     by_beat = manifest["model"]["kind"] == "ecg" and any(t.symbols for t in truths.values())
-    part = manifest.get("baseline")
-    part = None if part is None else (float(part[0]), float(part[1]))
-    truths = {name: truth_outside(truth, part) for name, truth in truths.items()}
+    parts = baselines_of(folder, {*truths, *scored})
+    truths = {name: truth_outside(truth, parts[name]) for name, truth in truths.items()}
     wanted = [
         name
         for name in scored
@@ -83,11 +84,11 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
         Case(
             recording_id=name,
             patient_id=str(status[name].get("patient_id", name)),
-            windows=windows_outside(folder.windows(name), part),
-            segments=segments_outside(folder.segments(name), folder.windows(name), part),
+            windows=windows_outside(folder.windows(name), parts[name]),
+            segments=segments_outside(folder.segments(name), folder.windows(name), parts[name]),
             truth=truths[name],
             duration_s=float(status[name]["duration_s"]),
-            left_out=part,
+            left_out=parts[name],
         )
         for name in wanted
     ]
@@ -96,7 +97,7 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
         "kind": manifest["model"]["kind"],
         "threshold": manifest["model"]["threshold"],
         "labels": "annotations" if labels_csv is None else Path(labels_csv).name,
-        "baseline_left_out": None if part is None else list(part),
+        "baseline_left_out": {name: list(p) for name in wanted if (p := parts[name])},
         "fitted_on": fitted_on(manifest, status, wanted),
         "left_out": {
             "without_labels": [name for name in scored if name not in wanted],

@@ -131,12 +131,8 @@ def _mean(mean: Mapping[str, Any]) -> str:
 
 def _left_out(result: Mapping[str, Any]) -> str:
     left = result["left_out"]
-    fitted, baseline = result["fitted_on"], result["baseline_left_out"]
-    lines = []
-    if baseline:
-        lines.append(
-            f"Not judged: the baseline, seconds {baseline[0]:g} to {baseline[1]:g} of each"
-        )
+    fitted = result["fitted_on"]
+    lines = _baselines(result["baseline_left_out"], len(result["recordings"]))
     if fitted["recordings"]:
         part = fitted["part"]
         what = f"seconds {part[0]:g} to {part[1]:g} of" if part else "the whole of"
@@ -150,6 +146,18 @@ def _left_out(result: Mapping[str, Any]) -> str:
         if left[key]
     ]
     return "\n".join(lines)
+
+
+def _baselines(parts: Mapping[str, Sequence[float]], n_recordings: int) -> list[str]:
+    """Return a line for each part that was not judged, with the recordings it is of."""
+    names: dict[tuple[float, ...], list[str]] = {}
+    for name, part in parts.items():
+        names.setdefault(tuple(part), []).append(name)
+    return [
+        f"Not judged: the baseline, seconds {part[0]:g} to {part[1]:g} of "
+        + ("each" if len(of) == n_recordings else ", ".join(of))
+        for part, of in names.items()
+    ]
 
 
 def _number(value: float | None, digits: int = 3) -> str:

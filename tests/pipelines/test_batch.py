@@ -113,7 +113,8 @@ def test_only_what_changed_is_scored_again(ward, tiny_model, tmp_path, write_eeg
     shutil.rmtree(run / "recordings/c")
     summary = score_run(tiny_model, [ward], run)
     assert (summary.done, summary.skipped) == (("a", "c"), ("b",))
-    summary = score_run(tiny_model, [ward / "b.edf"], run, baseline=(0, 36))
+    write_eeg(ward / "b.edf", 40, seed=8)
+    summary = score_run(tiny_model, [ward / "b.edf"], run)
     assert summary.done == ("b",)
     manifest = RunFolder.open(run).manifest()
     assert manifest["created"] == created
@@ -155,6 +156,25 @@ def test_another_model_is_never_mixed_in(ward, tiny_model, other, tmp_path):
     shutil.copytree(tiny_model, tmp_path / "moved")  # the same model elsewhere is the same model
     score_run(tiny_model, [ward], tmp_path / "run2")
     assert score_run(tmp_path / "moved", [ward], tmp_path / "run2").skipped == ("a", "b", "c")
+
+
+def test_scores_with_and_without_a_baseline_are_never_mixed(ward, tiny_model, tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["score", str(tiny_model), str(ward / "a.edf"), "--out", str(run)]
+    assert main(words) == 0
+    before = everything(run)
+    capsys.readouterr()
+    assert main([*words[:2], str(ward / "b.edf"), *words[3:], "--baseline", "0:36"]) == 1
+    said = capsys.readouterr().err
+    assert "run was scored without a baseline; give --out a new folder" in said
+    assert said.count("\n") == 1
+    assert everything(run) == before
+    assert score_run(tiny_model, [ward / "a.edf"], run, baseline=(0, 36), resume=False).done
+    with pytest.raises(RunError, match="with the baseline 0:36; give --out a new folder"):
+        score_run(tiny_model, [ward / "b.edf"], run)
+    with pytest.raises(RunError, match="0:36 and holds 1 recordings that are not given now"):
+        score_run(tiny_model, [ward / "b.edf"], run, baseline=(0, 35), resume=False)
+    assert score_run(tiny_model, [ward], run, baseline=(0, 36)).skipped == ("a",)
 
 
 def test_two_files_of_one_name_do_not_replace_each_other(ward, tiny_model, tmp_path, write_eeg):

@@ -456,12 +456,40 @@ def test_the_confirmed_baseline_is_not_judged(tmp_path, capsys):
     assert (events["n_segments"], events["n_false"]) == (3, 1)
     assert result["pooled"]["scored_hours"] == pytest.approx(90 / 3600)
     assert result["pooled"]["windows"]["n_positive"] == 2 + 10
-    assert result["baseline_left_out"] == [0, 10]
+    assert result["baseline_left_out"] == {"a": [0, 10]}
     assert result["fitted_on"] == {"recordings": ["a"], "part": [0, 10]}
     assert main(["evaluate", str(run), "--labels", str(csv)]) == 0
     shown = capsys.readouterr().out
     assert "Not judged: the baseline, seconds 0 to 10" in shown
     assert "The model was fitted on seconds 0 to 10 of a" in shown
+
+
+def test_each_recording_leaves_out_the_baseline_it_was_scored_with(tmp_path, capsys):
+    """The dashboard scores one recording of a run against a part of its own."""
+    start = np.arange(0.0, 100)
+    tables = {
+        name: (
+            windows_at(start, start + 1, start % 7, start == 5, recording_id=name),
+            segments_at((5, 6), recording_id=name),
+            100.0,
+        )
+        for name in "abc"
+    }
+    run = RunFolder(write_run(tmp_path / "run", "eeg", tables, baseline=[0, 30]))
+    status = {line["recording_id"]: line for line in run.status()}
+    run.append_status({**status["b"], "baseline": None})
+    run.append_status({**status["c"], "baseline": [50, 60]})
+    csv = tmp_path / "labels.csv"
+    csv.write_text("recording_id,onset_s,offset_s,label\na,5,6,sz\nb,5,6,sz\nc,5,6,sz\n", "utf-8")
+    result = evaluate_run(run.path, csv)
+    assert result["baseline_left_out"] == {"a": [0, 30], "c": [50, 60]}
+    assert [r["events"]["n_found"] for r in result["recordings"]] == [0, 1, 1]
+    hours = [r["scored_hours"] * 3600 for r in result["recordings"]]
+    assert hours == pytest.approx([70, 100, 90])
+    assert main(["evaluate", str(run.path), "--labels", str(csv)]) == 0
+    shown = capsys.readouterr().out
+    assert "seconds 0 to 30 of a\n" in shown
+    assert "seconds 50 to 60 of c\n" in shown
 
 
 def test_beats_of_the_baseline_are_not_judged(tmp_path):
