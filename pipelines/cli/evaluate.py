@@ -20,7 +20,11 @@ def command(
         typer.Option(
             "--labels",
             metavar="CSV",
-            help="recording_id,onset_s,offset_s,label; recordings without a row have no events.",
+            help=(
+                "recording_id,onset_s,offset_s,label. Stretches, or only the unusual heartbeats "
+                "(moments): recordings without a row have no events. Heartbeats with the usual "
+                "ones: recordings without a row are left out."
+            ),
         ),
     ] = None,
 ) -> None:

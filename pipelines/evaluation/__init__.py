@@ -29,7 +29,8 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
     An ECG run whose labels are heartbeats is judged beat by beat (``"method": "beats"``): each
     labelled beat is matched to the nearest window within 150 ms, one to one; unmatched and
     unscored beats count as missed; class Q is left out; nothing before the first or after the
-    last label counts. Otherwise labels are abnormal intervals (``"method": "intervals"``): a
+    last label counts. If a table lists heartbeats but no usual one, every scored window that lies
+    within 150 ms of none of them counts as usual, in the whole of every recording. Otherwise labels are abnormal intervals (``"method": "intervals"``): a
     window is positive if it overlaps one, and flagged segments are compared with events.
 
     The baseline that a recording was scored with is not judged: it is confirmed as usual. Rates per
@@ -41,7 +42,8 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
         Folder written by :func:`pipelines.score_run`.
     labels_csv : str or pathlib.Path, optional
         ``recording_id,onset_s,offset_s,label`` or ``time_s,symbol``, see
-        :func:`pipelines.labels.read_labels_csv`; recordings without a row have no events. By
+        :func:`pipelines.labels.read_labels_csv`. Recordings without a row have no events; but
+        where usual heartbeats are listed too, they are left out. By
         default the annotations stored with the recordings; those without any are left out.
 
     Returns
@@ -76,7 +78,7 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
     wanted = [
         name
         for name in scored
-        if (len(truths[name].symbols) > 0 if by_beat else truths[name].labelled)
+        if (truths[name].others_usual or truths[name].symbols if by_beat else truths[name].labelled)
     ]
     if not wanted:
         raise InputError("no recording with labels was scored; score it, or give other labels")
@@ -97,6 +99,7 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
         "kind": manifest["model"]["kind"],
         "threshold": manifest["model"]["threshold"],
         "labels": "annotations" if labels_csv is None else Path(labels_csv).name,
+        "others_count_as_usual": by_beat and any(truths[name].others_usual for name in wanted),
         "baseline_left_out": {name: list(p) for name in wanted if (p := parts[name])},
         "fitted_on": fitted_on(manifest, status, wanted),
         "left_out": {

@@ -51,6 +51,7 @@ def judge_beats(
     times_s: NDArray[np.float64],
     symbols: Sequence[str],
     left_out: tuple[float, float] | None = None,
+    whole_s: float | None = None,
 ) -> Beats:
     """Match labelled beats to windows, one to one, nearest first, within 150 ms.
 
@@ -59,14 +60,20 @@ def judge_beats(
     windows : pandas.DataFrame
         ``windows.parquet`` of a recording.
     times_s : ndarray of shape (n_beats,)
-        Sorted; nothing before the first or after the last of them is judged.
+        Sorted; nothing before the first or after the last of them is judged, unless `whole_s` is
+        given.
     symbols : sequence of str
         WFDB symbols.
     left_out : tuple of float, optional
         Stretch without any of the beats and windows, whose time does not count.
+    whole_s : float, optional
+        Length of the recording, if `times_s` are all beats that are not usual: every scored window
+        that lies within 150 ms of none of them then counts as a usual beat.
     """
-    first, last = times_s[0] - TOLERANCE_S, times_s[-1] + TOLERANCE_S
-    inside = windows[windows["center_s"].between(first, last)]
+    inside, span = windows, (0.0, whole_s or 0.0)
+    if whole_s is None:
+        span = (float(times_s[0]), float(times_s[-1]))
+        inside = windows[windows["center_s"].between(span[0] - TOLERANCE_S, span[1] + TOLERANCE_S)]
     window_of = match(times_s, inside["center_s"].to_numpy(float))
     matched = window_of >= 0
     at = np.where(matched, window_of, 0)
@@ -80,15 +87,38 @@ def judge_beats(
     alone = np.ones(len(inside), dtype=bool)
     alone[window_of[matched]] = False
     scorable = of_window("scorable", False).astype(bool)
-    return Beats(
-        label=np.array([aami_class(symbol) for symbol in symbols]),
+    listed = Beats(
+        label=np.array([aami_class(symbol) for symbol in symbols], dtype=np.str_),
         matched=matched,
         scorable=scorable,
         flagged=of_window("flagged", False).astype(bool) & scorable,
         score=of_window("score", np.nan).astype(float),
         extra=np.array([alone.sum()]),
         extra_flagged=np.array([inside["flagged"].to_numpy(bool)[alone].sum()]),
-        hours=np.array([hours_outside(times_s[0], times_s[-1], left_out)]),
+        hours=np.array([hours_outside(*span, left_out)]),
+    )
+    return listed if whole_s is None else _with_usual(listed, inside[alone], times_s)
+
+
+def _with_usual(listed: Beats, alone: pd.DataFrame, times_s: NDArray[np.float64]) -> Beats:
+    """Add the windows without a beat as usual beats, but for those near a listed one."""
+    centers = alone["center_s"].to_numpy(float)
+    edges = np.concatenate([[-np.inf], times_s, [np.inf]])
+    at = np.searchsorted(times_s, centers)
+    apart = np.minimum(centers - edges[at], edges[at + 1] - centers) > TOLERANCE_S
+    usual = alone[apart & alone["scorable"].to_numpy(bool)]
+    near = alone[~apart]
+    yes = np.ones(len(usual), dtype=bool)
+    flagged, score = usual["flagged"].to_numpy(bool), usual["score"].to_numpy(float)
+    return Beats(
+        label=np.append(listed.label, np.full(len(usual), "N")),
+        matched=np.append(listed.matched, yes),
+        scorable=np.append(listed.scorable, yes),
+        flagged=np.append(listed.flagged, flagged),
+        score=np.append(listed.score, score),
+        extra=np.array([len(near)]),
+        extra_flagged=np.array([near["flagged"].to_numpy(bool).sum()]),
+        hours=listed.hours,
     )
 
 

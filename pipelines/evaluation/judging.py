@@ -54,7 +54,16 @@ class Case:
 
 def evaluate_beats(cases: Sequence[Case]) -> dict[str, Any]:
     """Judge an ECG run beat by beat."""
-    parts = [judge_beats(c.windows, c.truth.times_s, c.truth.symbols, c.left_out) for c in cases]
+    parts = [
+        judge_beats(
+            case.windows,
+            case.truth.times_s,
+            case.truth.symbols,
+            case.left_out,
+            case.duration_s if case.truth.others_usual else None,
+        )
+        for case in cases
+    ]
     everything = join(parts)
     owners = _owners(cases)
     judged = _judged(everything)
@@ -163,11 +172,12 @@ def _mean(values: Sequence[tuple[int, float | None]]) -> float | None:
 
 
 def _false_events(case: Case) -> dict[str, Any]:
-    """Count flagged segments within the labelled stretch that hold no abnormal beat."""
-    first, last = case.truth.times_s[0] - TOLERANCE_S, case.truth.times_s[-1] + TOLERANCE_S
-    windows = case.windows[case.windows["center_s"].between(first, last)]
-    segments = case.segments
-    inside = segments[(segments["start_s"] < last) & (segments["stop_s"] > first)]
+    """Count flagged segments within what the labels speak of that hold no abnormal beat."""
+    windows, inside = case.windows, case.segments
+    if not case.truth.others_usual:
+        first, last = case.truth.times_s[0] - TOLERANCE_S, case.truth.times_s[-1] + TOLERANCE_S
+        windows = windows[windows["center_s"].between(first, last)]
+        inside = inside[(inside["start_s"] < last) & (inside["stop_s"] > first)]
     hit = overlapping(of_table(inside), of_events(case.truth.events))
     return {
         "n_segments": len(inside),

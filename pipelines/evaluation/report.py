@@ -132,7 +132,10 @@ def _mean(mean: Mapping[str, Any]) -> str:
 def _left_out(result: Mapping[str, Any]) -> str:
     left = result["left_out"]
     fitted = result["fitted_on"]
-    lines = _baselines(result["baseline_left_out"], len(result["recordings"]))
+    lines = []
+    if result["others_count_as_usual"]:
+        lines.append("No usual beats are listed: every other window counts as usual")
+    lines += _baselines(result["baseline_left_out"], len(result["recordings"]))
     if fitted["recordings"]:
         part = fitted["part"]
         what = f"seconds {part[0]:g} to {part[1]:g} of" if part else "the whole of"

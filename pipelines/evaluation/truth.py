@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
+from pipelines.label_rules import aami_class
 from pipelines.labels import Interval, abnormal_intervals, is_beat_row, read_labels_csv
 from pipelines.run_folder import RunFolder
 
@@ -29,12 +30,15 @@ class Truth:
         WFDB symbols of the beats.
     labelled : bool
         False if nothing at all says what this recording holds.
+    others_usual : bool
+        The table lists heartbeats but no usual one: whatever is not listed counts as usual.
     """
 
     events: tuple[Interval, ...] = ()
     times_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     symbols: tuple[str, ...] = ()
     labelled: bool = True
+    others_usual: bool = False
 
 
 def from_annotations(run: RunFolder, recording_ids: Sequence[str]) -> dict[str, Truth]:
@@ -68,6 +72,9 @@ def from_table(
 ) -> dict[str, Truth]:
     """Read labels from a CSV file; a recording of the run without a row has no events.
 
+    A table of heartbeats that lists no usual one (class N) lists the others as exceptions. One
+    that lists usual beats says nothing about recordings without a row.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -99,9 +106,16 @@ def from_table(
                     f"ends at {duration_s:g} s; labels are in seconds since its start"
                 )
     beats = _beats(path, only)
+    symbols = {symbol for _, found in beats.values() for symbol in found}
+    others_usual = bool(symbols) and all(aami_class(symbol) != "N" for symbol in symbols)
     nothing: tuple[NDArray[np.float64], tuple[str, ...]] = (np.empty(0), ())
     return {
-        name: Truth(events.get(name, ()), *beats.get(name, nothing), labelled=True)
+        name: Truth(
+            events.get(name, ()),
+            *beats.get(name, nothing),
+            labelled=True,
+            others_usual=others_usual,
+        )
         for name in {*events, *durations_s}
     }
 

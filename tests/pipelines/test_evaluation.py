@@ -404,6 +404,51 @@ def test_beats_in_the_contract_s_columns_are_judged_as_beats(tmp_path):
     assert [event.onset_s for event in truth.events] == [2.0]
 
 
+def test_beats_without_any_usual_one_are_exceptions(tmp_path, capsys):
+    """What is not listed is usual, also before the first row and in recordings without one."""
+    centers = np.append(np.arange(0.5, 60), 20.6)  # 20.6: a second window at the beat of 20.5
+    centers.sort()
+    tables = {}
+    for name in "ab":
+        flagged = np.isin(centers, [20.5, 40.5] if name == "a" else [3.5])
+        table = windows_at(
+            centers - 0.2,
+            centers + 0.3,
+            flagged * 9,
+            flagged,
+            scorable=centers != 50.5,
+            center_s=centers,
+            recording_id=name,
+        )
+        segments = segments_at(*((c - 0.2, c + 0.3) for c in centers[flagged]), recording_id=name)
+        tables[name] = (table, segments, 60.0)
+    run = write_run(tmp_path / "run", "ecg", tables)
+    csv = tmp_path / "beats.csv"
+    csv.write_text("recording_id,onset_s,offset_s,label\na,20.5,20.5,V\na,30.5,,V\na,10.5,,Q\n")
+    result = evaluate_run(run, csv)
+    assert result["left_out"]["without_labels"] == []
+    a, b = result["recordings"]
+    assert a["n_beats"] == {"N": 56, "S": 0, "V": 2, "F": 0, "Q": 1}
+    assert b["n_beats"] == {"N": 60, "S": 0, "V": 0, "F": 0, "Q": 0}
+    assert (a["n_windows_without_beat"], b["n_windows_without_beat"]) == (1, 0)
+    assert (a["classes"]["V"]["n_found"], a["n_unmatched"]) == (1, 0)
+    assert (a["events"]["n_false"], b["events"]["n_false"]) == (1, 1)
+    assert a["labelled_hours"] == pytest.approx(60 / 3600)
+    positive = np.array([True, True] + [False] * 116)
+    scores = np.array([9.0, 0.0, 9.0, 9.0] + [0.0] * 114)
+    assert result["pooled"]["auroc"] == pytest.approx(roc_auc_score(positive, scores))
+    assert main(["evaluate", str(run), "--labels", str(csv)]) == 0
+    said = "No usual beats are listed: every other window counts as usual\n"
+    assert said in capsys.readouterr().out
+    with csv.open("a") as file:
+        file.write("a,25.5,,N\n")
+    result = evaluate_run(run, csv)
+    assert result["left_out"]["without_labels"] == ["b"]
+    assert result["pooled"]["n_beats"]["N"] == 1
+    assert main(["evaluate", str(run), "--labels", str(csv)]) == 0
+    assert said not in capsys.readouterr().out
+
+
 def test_usual_stretches_of_a_table_are_no_events(tmp_path):
     table = tmp_path / "stretches.csv"
     table.write_text(
