@@ -50,15 +50,28 @@ class InputRecording:
         From the manifest; of a BIDS recording its subject; otherwise `recording_id`.
     declared : Declaration or None
         Rate and unit of a table, from the manifest.
+    refused : str or None
+        Why the INPUT argument names no recording: one that others stand beside is set aside by
+        whoever opens it, like a file that cannot be read.
+    patient_stated : bool
+        True if `patient_id` is of a manifest or a BIDS data set, False if it is `recording_id`.
     """
 
     path: Path
     recording_id: str
     patient_id: str
     declared: Declaration | None = None
+    refused: str | None = None
+    patient_stated: bool = False
+
+    def check(self) -> None:
+        """Raise :class:`InputError` if the INPUT argument names no recording."""
+        if self.refused is not None:
+            raise InputError(self.refused)
 
     def open(self) -> Recording:
-        """Open the recording; raise :class:`RecordingError` if that fails."""
+        """Open the recording; raise :class:`RarewaveError` if that fails."""
+        self.check()
         return read_recording(self.path, declared=self.declared)
 
 
@@ -78,21 +91,41 @@ def resolve_inputs(arguments: Sequence[str | Path]) -> tuple[InputRecording, ...
     -------
     tuple of InputRecording
         In the order of the arguments, within a folder or glob in order of path; a recording
-        named twice is listed once.
+        named twice is listed once. An argument that names nothing usable is listed as a recording
+        that cannot be opened.
 
     Raises
     ------
     InputError
-        If an argument names nothing usable, a manifest is malformed, or two rows of manifests
-        give one recording_id to different files.
+        If no argument names anything usable (a malformed manifest does not), or manifests give
+        one recording_id to different files, or two to one file.
     """
     if not arguments:
         raise InputError(f"no INPUT given; give {_KINDS}")
     found: dict[Path, Row] = {}
+    refused: list[InputError] = []
     for argument in arguments:
-        for row in _expand(str(argument)):
-            found.setdefault(row.path, row)
+        try:
+            rows = _expand(str(argument))
+        except InputError as error:
+            refused.append(error)
+            rows = [Row(Path(argument).expanduser().absolute(), refused=str(error))]
+        for row in rows:
+            if row.path not in found or found[row.path].refused is not None:
+                found[row.path] = row
+            _check_one_id(found[row.path], row)
+    if refused and all(row.refused is not None for row in found.values()):
+        raise refused[0]
     return _with_ids(list(found.values()))
+
+
+def _check_one_id(known: Row, row: Row) -> None:
+    """Refuse two names for one recording: one of them would be lost without a word."""
+    if known.recording_id and row.recording_id and known.recording_id != row.recording_id:
+        raise InputError(
+            f"{row.path.name} is listed with the recording_id {known.recording_id!r} and with "
+            f"{row.recording_id!r}; keep one of these rows of the manifest"
+        )
 
 
 def _expand(argument: str) -> list[Row]:
@@ -201,14 +234,19 @@ def _with_ids(rows: Sequence[Row]) -> tuple[InputRecording, ...]:
             f"the recording_id {twice[0]!r} is given to {Counter(given.values())[twice[0]] or 2} "
             "files; give each row of the manifest its own"
         )
-    ids = given | _from_paths([r.path for r in rows if not r.recording_id], given.values())
-    patients = _subjects([row.path for row in rows])
+    unnamed = [row.path for row in rows if not row.recording_id and row.refused is None]
+    ids = given | _from_paths(unnamed, given.values())
+    refused = [row.path for row in rows if row.refused is not None]
+    ids |= _from_paths(refused, ids.values())  # last: no recording is called otherwise for them
+    patients = _subjects([row.path for row in rows if row.refused is None])
     return tuple(
         InputRecording(
             row.path,
             ids[row.path],
             row.patient_id or patients.get(row.path) or ids[row.path],
             row.declared,
+            row.refused,
+            patient_stated=bool(row.patient_id or patients.get(row.path)),
         )
         for row in rows
     )

@@ -25,12 +25,15 @@ class Row:
     recording_id, patient_id : str
     declared : Declaration or None
         Rate and unit, for a table.
+    refused : str or None
+        Of an INPUT argument, not a row: why it names no recording.
     """
 
     path: Path
     recording_id: str = ""
     patient_id: str = ""
     declared: Declaration | None = None
+    refused: str | None = None
 
 
 def is_manifest(path: Path) -> bool:

@@ -104,6 +104,7 @@ def _write(
     entry: InputRecording, folder: Path, names: Pseudonyms, keep: Collection[str]
 ) -> tuple[str, str, str]:
     """Write one copy aside and move it into place; return its row of the manifest."""
+    entry.check()
     suffix = entry.path.suffix.lower()
     if suffix not in EDF_SUFFIXES | {".hea"}:
         raise InputError(

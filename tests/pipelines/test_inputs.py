@@ -53,6 +53,7 @@ def test_manifest_paths_start_at_the_manifest_and_missing_files_stay(tmp_path):
         ("path\n", "no rows"),
         ("path,recording_id\n,a\n", "empty path"),
         ("path,recording_id\na.edf,r\nb.edf,R\n", "each row of the manifest its own"),
+        ("path,recording_id\na.edf,r\na.edf,s\n", "a.edf .* 'r' and with 's'; keep one"),
     ],
 )
 def test_malformed_manifest_is_refused_in_words(tmp_path, text, message):
@@ -66,6 +67,33 @@ def test_misspelled_file_names_the_nearest(tmp_path):
     touch(tmp_path / "night.edf")
     with pytest.raises(InputError, match=r"did you mean night\.edf"):
         resolve_inputs([tmp_path / "nihgt.edf"])
+
+
+def test_an_argument_that_names_nothing_stops_no_other(tmp_path):
+    touch(tmp_path / "x.edf")
+    (tmp_path / "x.csv").write_text("II\n1\n")
+    (tmp_path / "empty").mkdir()
+    wrong = [tmp_path / name for name in ("x.csv", "nope.hea", "empty", "*.bdf")]
+    found = resolve_inputs([*wrong, tmp_path / "x.edf"])
+    assert [entry.path.name for entry in found] == ["x.csv", "nope.hea", "empty", "*.bdf", "x.edf"]
+    assert found[-1].recording_id == "x" and found[-1].refused is None
+    assert len({entry.recording_id for entry in found}) == 5
+    reasons = ("no column 'path'", "there is no", "holds no recording", "no recording matches")
+    for entry, argument, reason in zip(found, wrong, reasons, strict=False):
+        with pytest.raises(InputError, match=reason):
+            entry.open()
+        with pytest.raises(InputError, match=reason):
+            resolve_inputs([argument])
+    with pytest.raises(InputError, match="no column 'path'"):
+        resolve_inputs(wrong)
+
+
+def test_a_table_that_only_a_manifest_declares_is_one_whatever_comes_first(tmp_path):
+    (tmp_path / "t.csv").write_text("II\n1\n2\n")
+    (tmp_path / "z.csv").write_text("path,sfreq,units\nt.csv,500,mV\n")
+    for names in (("t.csv", "z.csv"), ("z.csv", "t.csv")):
+        (entry,) = resolve_inputs([tmp_path / name for name in names])
+        assert entry.open().channels[0].sfreq == 500.0
 
 
 @pytest.mark.parametrize("name", ["../../etc", ".hidden", "a/b", "", "x" * 500])
