@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from pipelines.batch.resume import (
     read_earlier,
 )
 from pipelines.batch.task import Baseline, Job, Status
-from pipelines.errors import InputError, RunError
+from pipelines.errors import InputError, ReviewError, RunError
 from pipelines.inputs import InputRecording, resolve_inputs
 from pipelines.run_folder import RunFolder
 
@@ -128,6 +129,7 @@ def score_run(
         if todo or not earlier.is_complete:
             how = (engine, min(workers, max(1, len(todo))), limits)
             results = _score_all(job, earlier, todo, how, progress)
+        _create_reviews(run)
     failed = [Quarantined(r["recording_id"], r["reason"]) for r in results.values() if r["reason"]]
     if failed and len(failed) == len(entries):
         raise RunError(_all_failed(failed))
@@ -136,6 +138,15 @@ def score_run(
         quarantined=tuple(failed),
         skipped=tuple(e.recording_id for e in entries if e.recording_id not in results),
     )
+
+
+def _create_reviews(run: RunFolder) -> None:
+    """Make the empty review log of a run in which something is scored."""
+    from pipelines.store import ReviewStore
+
+    if run.manifest_path.is_file():
+        with suppress(ReviewError):  # the scores are there; the first decision says what is wrong
+            ReviewStore(run.reviews_path).create()
 
 
 def _check_arguments(baseline: Baseline, workers: int, device: str) -> None:

@@ -38,7 +38,7 @@ _OF_ONE: Final = {*UNDOABLE} - {"added", "group"}
 
 
 class ReviewStore:
-    """The review log of a run, in a file that the first :meth:`append` creates.
+    """The review log of a run, in a file that :meth:`create` or the first :meth:`append` makes.
 
     Several processes may write at once: each waits for the others, and what :meth:`append` has
     returned survives a crash.
@@ -52,6 +52,18 @@ class ReviewStore:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._database = SqliteFile(self.path)
+
+    def create(self) -> None:
+        """Make the log, without an entry; a file that is there already is left alone.
+
+        Raises
+        ------
+        ReviewError
+            If it cannot be made there.
+        """
+        if not self.path.exists():
+            with self._database.writing():
+                pass
 
     def append(
         self,
