@@ -130,7 +130,7 @@ def _write(place: Place, kind: str, **content: Any) -> None:
             spans=spans,
             **given,
         )
-        state.put(state.SCOPE, False)
+        state.set_whole_group(False)
         return
     differs = bool(place.reading.readers) and place.user not in place.reading.readers
     if kind == "verdict" and differs and may(services.roles(place.run), place.user, "adjudication"):
@@ -234,7 +234,12 @@ def _toggle(key: str) -> Callable[[Place], None]:
 
 def _toggle_group(place: Place) -> None:
     if place.group is not None:
-        state.put(state.SCOPE, not state.whole_group())
+        state.set_whole_group(not state.whole_group())
+
+
+def toggle_group() -> None:
+    """Say that the next decision goes to the whole group, or does not after all."""
+    state.set_whole_group(not state.whole_group())
 
 
 def sign_off(place: Place) -> None:

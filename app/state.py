@@ -25,7 +25,9 @@ PAGE_S, GAIN, HIGH_PASS, LOW_PASS, MONTAGE = (
     "rw_low_pass",
     "rw_montage",
 )
-KEYS, SELECTED, FILTER, SCOPE = "rw_keys", "rw_selected", "rw_filter", "rw_scope"
+KEYS, SELECTED, FILTER = "rw_keys", "rw_selected", "rw_filter"
+SCOPE = "rw_scope"
+_WHOLE_GROUP = "rw_whole_group"
 NEAREST = "rw_nearest"
 WORK_STATES, WORK_READER = "rw_work_states", "rw_work_reader"
 BASELINE_START, BASELINE_STOP = "rw_baseline_start", "rw_baseline_stop"
@@ -212,8 +214,17 @@ def set_shown(recording_id: str, start_s: float, gain: float) -> None:
 
 
 def whole_group() -> bool:
-    """Return True if the next decision goes to the whole group."""
-    return bool(st.session_state.get(SCOPE, False))
+    """Return True if the next decision goes to the whole group.
+
+    No widget holds this: a widget's value that is still on its way from the browser would undo
+    what a key press has just set.
+    """
+    return bool(st.session_state.get(_WHOLE_GROUP, False))
+
+
+def set_whole_group(on: bool) -> None:
+    """Say whether the next decision goes to the whole group."""
+    st.session_state[_WHOLE_GROUP] = on
 
 
 def seen(recording_id: str) -> int:

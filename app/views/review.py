@@ -66,7 +66,7 @@ def _body(run: RunFolder, recording_id: str) -> None:
 
 
 def _place(run: RunFolder, recording_id: str) -> Place:
-    for key, default in ((state.ORDER, "time"), (state.FILTER, "all"), (state.SCOPE, False)):
+    for key, default in ((state.ORDER, "time"), (state.FILTER, "all")):
         state.keep(key, default)
     state.keep(state.MOVE_ON, False)
     asked = state.address("segment")

@@ -237,12 +237,17 @@ def _group(place: Place) -> None:
         markup.section(f"Group {group.number}: {n} alike")
         + markup.waveform(group.average, group.sfreq, group.channels, group.words)
     )
-    st.toggle(
-        f"Next decision for all {n} :gray[G]",
+    on = state.whole_group()
+    st.button(
+        f"The next decision is for all {n} G" if on else f"Decide for all {n} :gray[G]",
         key=state.SCOPE,
+        icon=":material/select_all:",
+        width="stretch",
+        type="primary" if on else "secondary",
         disabled=place.state == "final" or not place.user,
         help="The next accept, reject, unsure or label goes to the whole group; one undo takes "
         "all of it back",
+        on_click=commands.toggle_group,
     )
 
 

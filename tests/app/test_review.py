@@ -55,7 +55,7 @@ def test_a_whole_group_is_decided_at_once_and_taken_back_at_once(ecg_run, open_a
     store = ReviewStore(ecg_run.path / "reviews.sqlite")
     app = open_app(ecg_run.path, recording="holter")
     assert "Group 1: 2 alike" in html(app)
-    app.toggle(key="rw_scope").set_value(True).run()
+    app.button(key="rw_scope").click().run()
     click(app, "rw_decide_accept")
     (event,) = store.events("holter")
     assert (
