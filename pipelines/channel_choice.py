@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pipelines.errors import SignalError
@@ -100,10 +101,21 @@ def common_channels(recordings: Sequence[Recording], kind: Kind) -> tuple[str, .
             )
         return common
     if len({len(leads) for leads in names}) > 1:
-        raise SignalError("the recordings have different numbers of leads; fit on equal ones")
+        raise SignalError(_unequal([recording.path.name for recording in recordings], names))
     return tuple(
         leads[0] if len({_group(lead) for lead in leads}) == 1 else ""
         for leads in zip(*names, strict=True)
+    )
+
+
+def _unequal(files: Sequence[str], names: Sequence[Sequence[str]]) -> str:
+    """Say which recordings have another number of leads than most."""
+    [(most, _)] = Counter(map(len, names)).most_common(1)
+    pairs = zip(files, names, strict=True)
+    odd = [f"{file} {len(leads)}" for file, leads in pairs if len(leads) != most]
+    return (
+        f"the recordings have different numbers of leads that a model looks at: {_some(odd)}, the "
+        f"other {len(files) - len(odd)} have {most}; fit on recordings with as many"
     )
 
 
