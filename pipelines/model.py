@@ -20,6 +20,7 @@ from pipelines.domain import Domain, descriptors, learn_domain
 from pipelines.errors import ModelError, SignalError
 from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
 from pipelines.labels import abnormal_intervals
+from pipelines.patient_hashes import patient_facts
 from pipelines.plan import Plan
 from pipelines.provenance import signal_hash
 from pipelines.recording import Recording
@@ -113,6 +114,7 @@ def fit_model(
     kind: Kind,
     *,
     patients: Sequence[str] | None = None,
+    stated_patients: Sequence[str] = (),
     baseline: tuple[float, float] | None = None,
     use_annotations: bool = False,
     settings: Settings | None = None,
@@ -132,6 +134,9 @@ def fit_model(
     patients : sequence of str, optional
         Whose recording each is; by default each is of another patient. From five patients on,
         about a quarter of them is not fitted on and sets the threshold instead.
+    stated_patients : sequence of str, optional
+        Those of `patients` that name a person beyond these recordings, as in a manifest. Salted
+        hashes of them are kept, so that nobody serves to fit and to calibrate.
     baseline : tuple of float, optional
         ``(start_s, stop_s)``: use only this part of each recording.
     use_annotations : bool
@@ -184,6 +189,7 @@ def fit_model(
             "seed": seed,
             "n_calibration_patients": part.n_patients_held_out,
             "signal_sha256": sorted(signal_hash(recording) for recording in recordings),
+            **patient_facts(stated_patients),
         },
         channels=plan.channels,
         domain=learn_domain(described, names, numbers),

@@ -69,6 +69,7 @@ class Ledger:
         inputs = self._earlier.inputs
         for entry in self._entries:
             stated = {key: value for key, value in asdict(entry).items() if value is not None}
+            del stated["patient_stated"]
             inputs[entry.recording_id] = {**stated, "path": str(entry.path), "sha256": {}}
         for name, status in {**self._earlier.status, **self.results}.items():
             if name in inputs:

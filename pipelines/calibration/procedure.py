@@ -24,6 +24,7 @@ from pipelines.inputs import InputRecording, resolve_inputs
 from pipelines.labels import Interval, abnormal_intervals
 from pipelines.model import Model
 from pipelines.model_folder import load_model
+from pipelines.patient_hashes import known_patients
 from pipelines.run_folder import RunFolder
 from pipelines.stretches import scored_s
 from pipelines.thresholds import envelope_threshold
@@ -90,7 +91,8 @@ def calibrate_model(
         If there are fewer than ``1 / risk - 1`` patients, before anything is scored where that
         can be known, or the target is out of range.
     InputError
-        If the model was fitted on one of the recordings, or one is given twice.
+        If the model was fitted on one of the recordings or of the stated patients, or a recording
+        is given twice.
     """
     check_target(per_day, risk)
     entries = resolve_inputs(inputs)
@@ -185,10 +187,17 @@ def _limits(
 
 
 def _check_apart(model: Model, entries: Sequence[InputRecording], risk: float) -> None:
-    """Refuse recordings that the model was fitted on or that are given twice; count the readable.
+    """Refuse what the model was fitted on and what is given twice; count the readable.
 
-    A patient of whom the model has seen *another* recording cannot be told from here.
+    A patient of whom the model has seen *another* recording is known only where a manifest or a
+    BIDS data set stated the same ``patient_id`` both times.
     """
+    stated = {entry.patient_id for entry in entries if entry.patient_stated}
+    if n_known := len(known_patients(model.sources, stated)):
+        raise InputError(
+            f"the model was fitted on {n_known} of these patients (the same patient_id); leave "
+            "them out, or if others only share an id, give them ids of their own in a manifest"
+        )
     fitted = set(model.sources.get("signal_sha256", ()))
     seen, readable, n_fitted = set(), set(), 0
     for entry in entries:

@@ -57,12 +57,13 @@ def command(
     from pipelines.model import fit_model
     from pipelines.model_folder import save_model
 
-    recordings, patients, refused = _readable(entries, kind.value)
+    recordings, used, refused = _readable(entries, kind.value)
     with progress_on_stderr() as progress:
         model = fit_model(
             recordings,
             kind.value,
-            patients=patients,
+            patients=[entry.patient_id for entry in used],
+            stated_patients=[entry.patient_id for entry in used if entry.patient_stated],
             baseline=interval,
             use_annotations=use_annotations,
             settings=settings,
@@ -82,14 +83,14 @@ def command(
 
 def _readable(
     entries: Sequence[InputRecording], kind: Literal["ecg", "eeg"]
-) -> tuple[list[Recording], list[str], int]:
-    """Open the recordings that can be used, with their patients; raise if none can.
+) -> tuple[list[Recording], list[InputRecording], int]:
+    """Open the recordings that can be used, with their entries; raise if none can.
 
     The others are named on stderr and counted.
     """
     from pipelines.extraction import choose_channels
 
-    recordings, patients, refused = [], [], []
+    recordings, used, refused = [], [], []
     for entry in entries:
         try:
             recording = entry.open()
@@ -98,9 +99,9 @@ def _readable(
             refused.append((entry.recording_id, error))
         else:
             recordings.append(recording)
-            patients.append(entry.patient_id)
+            used.append(entry)
     if not recordings:
         raise refused[0][1]
     for name, reason in refused:
         complain(f"left out {name}: {reason}")
-    return recordings, patients, len(refused)
+    return recordings, used, len(refused)

@@ -199,6 +199,43 @@ def test_recordings_that_the_model_knows_are_refused(tiny_model, patients, tmp_p
     assert "holds the same signal" in refused(capsys, tiny_model, tmp_path / "all", *options)
 
 
+def listed(folder, ids, path):
+    """Write a manifest of the recordings a to d with these ids as recording_id and patient_id."""
+    rows = [f"{folder / name}.edf,{own},{own}" for name, own in zip(NAMES, ids, strict=False)]
+    path.write_text("path,recording_id,patient_id\n" + "\n".join(rows), "utf-8")
+    return path
+
+
+def test_other_recordings_of_patients_that_the_model_knows_are_refused(
+    patients, tmp_path, write_eeg, tiny_settings, capsys
+):
+    for seed, name in enumerate("ab", start=31):
+        write_eeg(tmp_path / f"fit/{name}.edf", 120, seed=seed)
+    words = ["--kind", "eeg", "--config", str(tiny_settings), "--out"]
+    models = {}
+    for name, recordings in (
+        ("named", listed(tmp_path / "fit", ["P101", "P102"], tmp_path / "fit.csv")),
+        ("again", tmp_path / "fit.csv"),
+        ("files", tmp_path / "fit"),
+    ):
+        models[name] = tmp_path / name
+        assert main(["fit", str(recordings), *words, str(models[name])]) == 0
+    sources = {name: load_model(path, "cpu").sources for name, path in models.items()}
+    assert len(sources["named"]["patient_sha256"]) == 2
+    assert not set(sources["named"]["patient_sha256"]) & set(sources["again"]["patient_sha256"])
+    assert "patient_salt" not in sources["files"]  # a and b there are no patients' ids
+    assert not any(b"P101" in p.read_bytes() for p in models["named"].iterdir())
+    options = ("--per-day", "2200", "--risk", "0.25")
+    known = listed(patients, ["P101", "x", "y", "z"], tmp_path / "known.csv")
+    said = refused(capsys, models["named"], known, *options, "--out", tmp_path / "m2")
+    assert "the model was fitted on 1 of these patients" in said.splitlines()[-1]
+    assert "P101" not in said
+    others = listed(patients, ["v", "x", "y", "z"], tmp_path / "others.csv")
+    for model, recordings in (("named", others), ("named", patients), ("files", known)):
+        out = str(tmp_path / f"{model}_{recordings.name}")
+        assert main(["calibrate", str(models[model]), str(recordings), *options, "--out", out]) == 0
+
+
 def test_the_model_itself_is_never_replaced(tiny_model, patients, capsys):
     before = (tiny_model / "manifest.json").read_bytes()
     options = ("--per-day", "2200", "--risk", "0.2", "--force")
