@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-all check bench docs sbom audit chromium clean help
+.PHONY: setup demo test test-all check lint bench results leaderboard docs sbom audit chromium clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,17 +20,24 @@ demo: .venv/.installed  ## fit, score and export the sample recordings, then ser
 	$(BIN)/rarewave demo --port $(PORT) $(if $(HEADLESS),--headless)
 
 test: setup chromium  ## the whole suite
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: setup chromium  ## the suite and the tests that take minutes
 	$(BIN)/pytest -m ''
 
-check: setup  ## format, lint, types, layers, docstrings, fast tests
+check: lint  ## format, lint, types, layers, docstrings, fast tests
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow and not e2e and not extensive'
+
+lint: setup  ## format, lint, types, layers, docstrings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m 'not slow and not e2e and not extensive'
+
+results: setup  ## docs/results.md from the committed results of the benchmarks
+	$(BIN)/python benchmarks/report.py > docs/results.md
+
+leaderboard: bench results  ## every peer beside ours again, then the page
 
 bench: setup  ## benchmarks, JSON into benchmarks/results (RAREWAVE_DATA: folder of the data sets)
 	for name in ecg_interpatient tabular calibration recordings explanation transfer; do \

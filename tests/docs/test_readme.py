@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,9 @@ def test_the_table_of_decision_2_is_the_benchmark_s():
             " / ".join(f"{summary[setting][name][key]:.3f}" for key in keys) for setting in summary
         ]
         assert f"| {name} | " + " | ".join(cells) + " |" in text
+
+
+def test_the_page_of_results_is_what_the_benchmarks_found():
+    command = [sys.executable, str(ROOT / "benchmarks/report.py")]
+    page = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs/results.md").read_text("utf-8") == page
