@@ -70,7 +70,7 @@ def test_a_run_holds_tables_status_and_provenance(ward, tiny_model, tmp_path):
     assert ((segments["start_s"] < 28) & (segments["stop_s"] > 20)).any()
     assert set(manifest["inputs"][1]) == {"recording_id", "patient_id", "path", "sha256"}
     left = {path.name for path in (tmp_path / "run").iterdir()}
-    assert left == {"run.json", "status.jsonl", "recordings"}
+    assert left == {"run.json", "status.jsonl", "recordings", "reviews.sqlite"}
 
 
 def test_two_workers_give_the_same_bytes_as_one(ward, tiny_model, tmp_path):
