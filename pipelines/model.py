@@ -172,6 +172,7 @@ def fit_model(
     hours = sum(recording.duration_s for recording in recordings) / 3600
     rate = NEW_PATIENT_RATE[kind] if part.by_patient else WINDOW_RATE
     calibration = calibrate(scores, usual[part.judged], settings, len(X) / hours, rate)
+    signals = sorted(signal_hash(recording) for recording in recordings)
     return Model(
         kind=kind,
         sfreq=plan.sfreq or 0.0,
@@ -188,8 +189,8 @@ def fit_model(
             "use_annotations": use_annotations,
             "seed": seed,
             "n_calibration_patients": part.n_patients_held_out,
-            "signal_sha256": sorted(signal_hash(recording) for recording in recordings),
-            **patient_facts(stated_patients),
+            "signal_sha256": signals,
+            **patient_facts(stated_patients, signals),
         },
         channels=plan.channels,
         domain=learn_domain(described, names, numbers),

@@ -7,20 +7,21 @@ can guess it, so a model folder is to be kept like the ids themselves.
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 SALT, HASHES = "patient_salt", "patient_sha256"
 
 
-def patient_facts(patient_ids: Iterable[str]) -> dict[str, Any]:
+def patient_facts(patient_ids: Iterable[str], signals: Iterable[str]) -> dict[str, Any]:
     """Return what a model keeps of the patients it was fitted on, under a salt of its own.
 
     Parameters
     ----------
     patient_ids : iterable of str
         Only ids that a manifest or a BIDS data set states; names of files tell no patient.
+    signals : iterable of str
+        Hashes of the recordings' samples, of which the salt is made: same fit, same model.
 
     Returns
     -------
@@ -30,7 +31,7 @@ def patient_facts(patient_ids: Iterable[str]) -> dict[str, Any]:
     known = set(patient_ids)
     if not known:
         return {}
-    salt = secrets.token_hex(16)
+    salt = hashlib.sha256("".join(sorted(signals)).encode()).hexdigest()[:32]
     return {SALT: salt, HASHES: sorted(_hash(salt, patient_id) for patient_id in known)}
 
 

@@ -222,7 +222,7 @@ def test_other_recordings_of_patients_that_the_model_knows_are_refused(
         assert main(["fit", str(recordings), *words, str(models[name])]) == 0
     sources = {name: load_model(path, "cpu").sources for name, path in models.items()}
     assert len(sources["named"]["patient_sha256"]) == 2
-    assert not set(sources["named"]["patient_sha256"]) & set(sources["again"]["patient_sha256"])
+    assert sources["named"] == sources["again"]  # same fit, same model
     assert "patient_salt" not in sources["files"]  # a and b there are no patients' ids
     assert not any(b"P101" in p.read_bytes() for p in models["named"].iterdir())
     options = ("--per-day", "2200", "--risk", "0.25")
