@@ -227,7 +227,12 @@ def killed_at(moments, tmp_path, tiny_model, write_eeg):
         assert len(contents(run)) == 3 * len(names)
         lines = (run / "status.jsonl").read_text().splitlines()
         assert sorted(json.loads(x)["recording_id"] for x in lines if x.endswith("}")) == names
-        assert {path.name for path in run.iterdir()} == {"run.json", "status.jsonl", "recordings"}
+        assert {path.name for path in run.iterdir()} == {
+            "run.json",
+            "status.jsonl",
+            "reviews.sqlite",
+            "recordings",
+        }
         assert all(entry["sha256"] for entry in RunFolder.open(run).manifest()["inputs"])
         shutil.rmtree(run)
 
