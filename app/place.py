@@ -9,8 +9,8 @@ import pandas as pd
 
 from app import review_queue, services, state
 from pipelines.errors import RarewaveError
-from pipelines.groups import Group
-from pipelines.reading import Reading
+from pipelines.review.groups import Group
+from pipelines.review.reading import Reading
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, Event
 from pipelines.store.folding import State, last_undoable, state_of
@@ -29,7 +29,7 @@ class Place:
     run : RunFolder
     recording_id : str
     segments : pandas.DataFrame
-        As :func:`pipelines.review_segments.under_review` returns them.
+        As :func:`pipelines.review.segments.under_review` returns them.
     decisions : dict
         The decision about each segment that this user may see.
     queue : tuple of str

@@ -21,12 +21,12 @@ from app import RUN_VARIABLE, charts, messages
 from app.keyboard import labels_for
 from app.signal_page import Trace, View, read_page
 from pipelines.errors import RarewaveError, RunError
-from pipelines.groups import Group, group_segments
 from pipelines.nearest_normal import NearestNormal, model_rows, nearest_normal
-from pipelines.reading import Reading
 from pipelines.recording import Recording
-from pipelines.rescore import Progress, baseline_of, in_own_process
-from pipelines.review_segments import merge_seconds, segment_counts, under_review
+from pipelines.review.groups import Group, group_segments
+from pipelines.review.reading import Reading
+from pipelines.review.rescore import Progress, baseline_of, in_own_process
+from pipelines.review.segments import merge_seconds, segment_counts, under_review
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, Event, Kind, ReviewStore, Verdict
 from pipelines.store.folding import State, assigned, state_of

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.batch.task import as_arrow
-from pipelines.review_segments import merged
+from pipelines.review.segments import merged
 from pipelines.run_folder import (
     SEGMENT_SCHEMA,
     WINDOW_SCHEMA,

@@ -29,10 +29,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from flowcore import FlowDensityEstimator
 from pipelines.baseline import typical_row
 from pipelines.config import Settings, settings_for
-from pipelines.extraction import extract, feature_matrix
 from pipelines.label_rules import aami_class
 from pipelines.provenance import versions
 from pipelines.readers import read_recording
+from pipelines.signals.extraction import extract, feature_matrix
 
 Floats = NDArray[np.float64]
 FOLDS = (

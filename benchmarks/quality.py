@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from pipelines.extraction import extract
 from pipelines.label_rules import aami_class
 from pipelines.provenance import versions
 from pipelines.readers import read_recording
 from pipelines.recording import Channel, Piece, Recording
-from pipelines.windows import Windows
+from pipelines.signals.extraction import extract
+from pipelines.signals.windows import Windows
 
 Floats = NDArray[np.float64]
 SAMPLE = Path(__file__).parents[1] / "sample_data"

@@ -61,7 +61,7 @@ def alone(path: str) -> dict[str, Any]:
     from sleepecg import detect_heartbeats
 
     from pipelines import read_recording
-    from pipelines.preprocessing import iter_chunks
+    from pipelines.signals.preprocessing import iter_chunks
 
     recording = read_recording(path)
     names = [channel.name for channel in recording.of_kind("ecg")][:2]

@@ -24,10 +24,10 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from pipelines import Model, Recording, fit_model, read_recording, score_recording
-from pipelines.plan import Kind
 from pipelines.provenance import versions
 from pipelines.recording import Channel, Piece
-from pipelines.resampling import Resampled
+from pipelines.signals.plan import Kind
+from pipelines.signals.resampling import Resampled
 
 Floats = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import SignalError
-from pipelines.extraction import Kind, feature_matrix
+from pipelines.signals.extraction import Kind, feature_matrix
+from pipelines.signals.windows import Windows
 from pipelines.trimming import usual_rows
-from pipelines.windows import Windows
 
 Floats = NDArray[np.float64]
 

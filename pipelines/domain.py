@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.extraction import Kind
 from pipelines.features.ecg import GRID_S
 from pipelines.features.registry import describe
-from pipelines.windows import Windows
+from pipelines.signals.extraction import Kind
+from pipelines.signals.windows import Windows
 
 Floats = NDArray[np.float64]
 

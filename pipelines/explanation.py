@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.extraction import Kind
 from pipelines.features.eeg import CHANNEL_FEATURES
-from pipelines.windows import Windows
+from pipelines.signals.extraction import Kind
+from pipelines.signals.windows import Windows
 
 N_TOP = 5
 _BLOCK = 4096

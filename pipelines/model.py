@@ -14,19 +14,25 @@ from numpy.typing import NDArray
 from flowcore import FlowDensityEstimator
 from pipelines.baseline import relative_to
 from pipelines.calibration import NEW_PATIENT_RATE, WINDOW_RATE, Calibration, calibrate
-from pipelines.channel_choice import common_channels
 from pipelines.config import Settings, settings_for
 from pipelines.domain import Domain, descriptors, learn_domain
 from pipelines.errors import ModelError, SignalError
-from pipelines.extraction import Kind, choose_channels, extract, feature_matrix, feature_names
 from pipelines.labels import abnormal_intervals
 from pipelines.patient_hashes import patient_facts
-from pipelines.plan import Plan
 from pipelines.provenance import signal_hash
 from pipelines.recording import Recording
+from pipelines.signals.channel_choice import common_channels
+from pipelines.signals.extraction import (
+    Kind,
+    choose_channels,
+    extract,
+    feature_matrix,
+    feature_names,
+)
+from pipelines.signals.plan import Plan
+from pipelines.signals.windows import Windows
 from pipelines.splitting import split
 from pipelines.trimming import usual_rows
-from pipelines.windows import Windows
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -61,7 +67,7 @@ class Model:
     sources : dict
         How it was fitted: number of recordings, baseline, annotations, seed (JSON-able).
     channels : tuple of str
-        What it looks at: see :func:`pipelines.channel_choice.choose_channels`.
+        What it looks at: see :func:`pipelines.signals.channel_choice.choose_channels`.
     domain : Domain or None
         What its recordings look like as a whole; None in models of earlier versions.
     """

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.channel_choice import choose_channels
 from pipelines.errors import SignalError
 from pipelines.features.ecg import GRID_S, beat_waveforms
-from pipelines.preprocessing import band_pass
 from pipelines.recording import Recording
+from pipelines.signals.channel_choice import choose_channels
+from pipelines.signals.preprocessing import band_pass
 
 if TYPE_CHECKING:
     from pipelines.model import Model

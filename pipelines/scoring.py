@@ -16,7 +16,7 @@ from pipelines.features.registry import describe
 from pipelines.model import Model
 from pipelines.recording import Recording
 from pipelines.run_folder import SEGMENT_SCHEMA
-from pipelines.windows import Windows
+from pipelines.signals.windows import Windows
 
 NOT_COMPUTED = "a feature could not be computed"
 _BLOCK = 1 << 14

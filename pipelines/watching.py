@@ -35,11 +35,11 @@ from pipelines.features.usual_beat import BEATS_NEEDED
 from pipelines.inputs import InputRecording, resolve_inputs
 from pipelines.model import Model
 from pipelines.model_folder import load_model
-from pipelines.preprocessing import CHUNK_S, MARGIN_S
 from pipelines.provenance import model_hash, now
 from pipelines.recording import Channel, Piece, Recording
 from pipelines.run_folder import RunFolder
 from pipelines.scoring import Scored, merge, score_recording
+from pipelines.signals.preprocessing import CHUNK_S, MARGIN_S
 
 ECG_BEATS = BEATS_NEEDED + MINUTES - 1
 """Beats on each side that a score depends on: the usual beat, and the rhythm that weighs it."""

@@ -9,9 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from app import markup, messages, services, state
-from pipelines.agreement import Kappa, cohen_kappa, fleiss_kappa, judged_by_all
 from pipelines.errors import RarewaveError
-from pipelines.reading import Reading, differing, open_of
+from pipelines.review.agreement import Kappa, cohen_kappa, fleiss_kappa, judged_by_all
+from pipelines.review.reading import Reading, differing, open_of
 from pipelines.run_folder import RunFolder
 from pipelines.store import ROLES, Event
 from pipelines.store.folding import of_reader, readers

@@ -13,7 +13,7 @@ from app.overlay import overlay
 from app.place import Place
 from app.reasons import reasons
 from pipelines.errors import RarewaveError
-from pipelines.reading import differing
+from pipelines.review.reading import differing
 from pipelines.store import Decision, Event, Verdict, may
 
 _BUTTONS: tuple[tuple[str, keyboard.Command, str, str], ...] = (

@@ -88,7 +88,7 @@ def _readable(
 
     The others are named on stderr and counted.
     """
-    from pipelines.extraction import choose_channels
+    from pipelines.signals.extraction import choose_channels
 
     recordings, used, refused = [], [], []
     for entry in entries:

@@ -15,7 +15,7 @@ from pipelines.evaluation.confirmed import (
 from pipelines.evaluation.judging import Case, evaluate_beats, evaluate_events
 from pipelines.evaluation.report import format_evaluation
 from pipelines.evaluation.truth import from_annotations, from_table
-from pipelines.rescore import baselines_of
+from pipelines.review.rescore import baselines_of
 from pipelines.run_folder import RunFolder
 
 __all__ = ["evaluate_run", "format_evaluation"]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipelines.errors import ExportError, RarewaveError
 from pipelines.recording import Recording
-from pipelines.review_segments import merge_seconds, under_review
+from pipelines.review.segments import merge_seconds, under_review
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, Head, ReviewStore
 from pipelines.store.folding import State, fold, state_of

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pipelines.errors import SignalError
 from pipelines.exports.selection import Segment
 from pipelines.exports.strip_rows import EEG_BAND_HZ, rows_of
-from pipelines.preprocessing import band_pass
 from pipelines.recording import Channel, Recording
+from pipelines.signals.preprocessing import band_pass
 
 WIDTH_MM: Final = 250.0
 ECG_SECONDS: Final = 10.0

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from pipelines.errors import ExportError
 from pipelines.exports.selection import Failures, Selection
-from pipelines.rescore import baseline_of
+from pipelines.review.rescore import baseline_of
 from pipelines.run_folder import write_json
 
 NOTICE: Final = "Research use only. Not a medical device."

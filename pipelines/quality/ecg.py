@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from pipelines.preprocessing import band_pass
+from pipelines.signals.preprocessing import band_pass
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.line_noise import LINES_HZ, line_amplitude
+from pipelines.signals.line_noise import LINES_HZ, line_amplitude
 
 Floats = NDArray[np.float64]
 

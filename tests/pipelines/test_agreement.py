@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.agreement import cohen_kappa, fleiss_kappa
 from pipelines.errors import ReviewError
+from pipelines.review.agreement import cohen_kappa, fleiss_kappa
 
 # Fleiss, Levin and Paik, Statistical Methods for Rates and Proportions, table 18.1:
 # two raters, 100 cases, psychotic / neurotic / organic: kappa 0.676, standard error 0.088.

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.channel_choice import choose_channels, common_channels
 from pipelines.errors import SignalError
 from pipelines.recording import Channel, Piece
+from pipelines.signals.channel_choice import choose_channels, common_channels
 
 
 class Named:

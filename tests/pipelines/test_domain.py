@@ -9,7 +9,7 @@ import pytest
 from pipelines import RunFolder, load_model, read_recording
 from pipelines.cli import main
 from pipelines.domain import Domain, check_domain, descriptor_names, descriptors, learn_domain
-from pipelines.extraction import extract, feature_matrix, feature_names
+from pipelines.signals.extraction import extract, feature_matrix, feature_names
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 NAMES = ("a", "b", "c", "d")

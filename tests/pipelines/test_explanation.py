@@ -2,7 +2,7 @@ import numpy as np
 
 from pipelines.explanation import top_channels, top_features
 from pipelines.features.eeg import CHANNEL_FEATURES
-from pipelines.windows import Windows
+from pipelines.signals.windows import Windows
 
 
 def windows(values, channels):

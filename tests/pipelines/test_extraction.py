@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import extraction
 from pipelines.config import EegSettings
 from pipelines.errors import SignalError
-from pipelines.extraction import extract, feature_matrix
-from pipelines.plan import Plan
-from pipelines.preprocessing import iter_chunks
 from pipelines.readers import read_recording
 from pipelines.recording import Piece, Recording
-from pipelines.resampling import Resampled
+from pipelines.signals import extraction
+from pipelines.signals.extraction import extract, feature_matrix
+from pipelines.signals.plan import Plan
+from pipelines.signals.preprocessing import iter_chunks
+from pipelines.signals.resampling import Resampled
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.groups import group_segments, worst_windows
 from pipelines.readers import read_recording
+from pipelines.review.groups import group_segments, worst_windows
 
 SFREQ, BEAT_S = 250, 0.8
 

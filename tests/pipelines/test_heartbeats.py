@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.heartbeats import REFRACTORY_S, agreement, detect_beats, detect_on_each_lead
 from pipelines.readers import read_recording
+from pipelines.signals.heartbeats import REFRACTORY_S, agreement, detect_beats, detect_on_each_lead
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines.errors import SignalError
-from pipelines.montage import montage
+from pipelines.signals.montage import montage
 
 NAMES = ("Fp1", "F3", "C3", "P3", "O1", "A1", "A2")
 

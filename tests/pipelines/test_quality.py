@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.extraction import extract
 from pipelines.features.eeg import CHANNEL_FEATURES
-from pipelines.line_noise import find_line, line_amplitude, remove_line
 from pipelines.quality import ecg_faults, eeg_faults, faults, reasons
 from pipelines.quality.ecg import BASELINE, NOISE
 from pipelines.readers import read_recording
+from pipelines.signals.extraction import extract
+from pipelines.signals.line_noise import find_line, line_amplitude, remove_line
 
 SFREQ = 250.0
 SAMPLE = Path(__file__).parents[2] / "sample_data"

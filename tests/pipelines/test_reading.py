@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.reading import Reading, differing, open_of
+from pipelines.review.reading import Reading, differing, open_of
 from pipelines.store import ReviewStore
 
 IDS = ("a@1", "a@2")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipelines.recording import Channel, Piece, Recording
-from pipelines.resampling import Resampled
+from pipelines.signals.resampling import Resampled
 
 
 class InMemory(Recording):

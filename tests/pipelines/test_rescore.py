@@ -10,8 +10,8 @@ from pipelines.errors import RunError
 from pipelines.model import fit_model
 from pipelines.model_folder import save_model
 from pipelines.readers import read_recording
-from pipelines.rescore import baseline_of, in_own_process, rescore
-from pipelines.review_segments import under_review
+from pipelines.review.rescore import baseline_of, in_own_process, rescore
+from pipelines.review.segments import under_review
 from pipelines.run_folder import RunFolder
 from pipelines.store import ReviewStore
 

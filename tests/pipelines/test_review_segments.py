@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.review_segments import merged, segment_counts, segments_above, under_review
+from pipelines.review.segments import merged, segment_counts, segments_above, under_review
 from pipelines.store import Decision
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,10 +8,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipelines.errors import SignalError
-from pipelines.extraction import extract
 from pipelines.model import fit_model
 from pipelines.readers import read_recording
 from pipelines.scoring import score_recording
+from pipelines.signals.extraction import extract
 from pipelines.trimming import usual_rows
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"

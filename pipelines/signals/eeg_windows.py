@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from pipelines.config import EegSettings
 from pipelines.features.eeg import BANDS, CHANNEL_FEATURES, channel_features, spatial_features
-from pipelines.line_noise import remove_line
-from pipelines.montage import Montage, montage
-from pipelines.preprocessing import Chunk, band_pass
 from pipelines.quality import eeg_faults, faults, reasons
-from pipelines.windows import Windows, concatenate, cut
+from pipelines.signals.line_noise import remove_line
+from pipelines.signals.montage import Montage, montage
+from pipelines.signals.preprocessing import Chunk, band_pass
+from pipelines.signals.windows import Windows, concatenate, cut
 
 _FLAT_V = 1e-6
 _BAND_HZ = (0.5, 45.0)

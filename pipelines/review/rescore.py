@@ -2,7 +2,7 @@
 
 Only that recording's tables are replaced, as a whole, and ``status.jsonl`` says what it was
 compared with; decisions stay in the review log and stay attached (see
-:mod:`pipelines.review_segments`). Runs in a process of its own, ``python -m pipelines.rescore``,
+:mod:`pipelines.review.segments`). Runs in a process of its own, ``python -m pipelines.review.rescore``,
 which says on stdout how far it is.
 """
 
@@ -106,7 +106,7 @@ def in_own_process(
     The caller's process stays free for others, and keeps the memory that a model takes.
     """
     given = {"run": str(run.path), "recording_id": recording_id, "baseline": baseline}
-    command = [sys.executable, "-P", "-m", "pipelines.rescore", json.dumps(given)]
+    command = [sys.executable, "-P", "-m", "pipelines.review.rescore", json.dumps(given)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as child:

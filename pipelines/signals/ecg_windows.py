@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.features.ecg import GRID_S, RHYTHM_FEATURES, beat_waveforms, rhythm_features
-from pipelines.heartbeats import detect_beats
-from pipelines.preprocessing import Chunk, band_pass
 from pipelines.quality import ecg_faults, faults, reasons
 from pipelines.recording import Recording
-from pipelines.windows import Windows, cut
+from pipelines.signals.heartbeats import detect_beats
+from pipelines.signals.preprocessing import Chunk, band_pass
+from pipelines.signals.windows import Windows, cut
 
 _FLAT_V = 20e-6
 _BAND_HZ = (0.5, 40.0)

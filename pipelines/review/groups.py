@@ -73,7 +73,7 @@ def group_segments(
     Parameters
     ----------
     segments : pandas.DataFrame
-        ``segments.parquet``, or what :func:`pipelines.review_segments.under_review` returns.
+        ``segments.parquet``, or what :func:`pipelines.review.segments.under_review` returns.
     windows, features : pandas.DataFrame
         Of the run; without `features` an EEG has one group.
     recording : Recording or None

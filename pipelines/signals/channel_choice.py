@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipelines.errors import SignalError
-from pipelines.plan import Kind
 from pipelines.recording import Channel, Recording
+from pipelines.signals.plan import Kind
 
 MOST_LEADS = 2
 SHORTEST_S = 10.0

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.channel_choice import choose_channels as choose_channels
-from pipelines.ecg_windows import beats, with_rhythm
-from pipelines.eeg_windows import stretches
 from pipelines.errors import SignalError
-from pipelines.line_noise import find_line
-from pipelines.plan import Kind as Kind
-from pipelines.plan import Plan
-from pipelines.preprocessing import Chunk, iter_chunks
 from pipelines.recording import Recording
-from pipelines.resampling import Resampled
-from pipelines.windows import Gathering, Windows
+from pipelines.signals.channel_choice import choose_channels as choose_channels
+from pipelines.signals.ecg_windows import beats, with_rhythm
+from pipelines.signals.eeg_windows import stretches
+from pipelines.signals.line_noise import find_line
+from pipelines.signals.plan import Kind as Kind
+from pipelines.signals.plan import Plan
+from pipelines.signals.preprocessing import Chunk, iter_chunks
+from pipelines.signals.resampling import Resampled
+from pipelines.signals.windows import Gathering, Windows
 
 SAME_RATE = 0.01
 """Relative difference up to which two rates count as one, and nothing is resampled."""

@@ -1,0 +1,1 @@
+"""From samples to windows: channels, rates, filters, references, heartbeats, stretches of EEG."""
