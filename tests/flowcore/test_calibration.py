@@ -51,7 +51,9 @@ def test_threshold_inside_the_data_is_the_quantile(rate):
 
 
 @pytest.mark.parametrize(
-    "law", [stats.expon(), stats.norm(), stats.genpareto(0.2), stats.uniform()], ids=str
+    "law",
+    [stats.expon(), stats.norm(), stats.genpareto(0.2), stats.uniform()],
+    ids=["exponential", "normal", "heavy", "uniform"],
 )
 def test_threshold_beyond_the_data_is_near_the_laws_own(law):
     rate, ratios = 1e-4, []
