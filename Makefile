@@ -20,7 +20,8 @@ demo: .venv/.installed  ## fit, score and export the sample recordings, then ser
 	$(BIN)/rarewave demo --port $(PORT) $(if $(HEADLESS),--headless)
 
 test: setup chromium  ## the whole suite
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not e2e and not extensive'
+	$(BIN)/pytest -m 'e2e and not extensive'
 
 test-all: setup chromium  ## the suite and the tests that take minutes
 	$(BIN)/pytest -m ''

@@ -3,6 +3,7 @@
 With RAREWAVE_SCREENSHOTS=FOLDER it leaves the pictures of docs/review_guide.md there.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import TimeoutError, expect
 
 from pipelines.run_folder import RunFolder
 from pipelines.store import ReviewStore
@@ -108,15 +109,20 @@ def test_a_whole_review_by_keyboard(run_path: Path, serve, page):
     members = len(group[0].content["segments"])
     reviewed(page, members)
 
-    focus(page, "button", "Baseline")
-    page.keyboard.press("Enter")
-    page.get_by_label("Start, s").last.wait_for()
-    type_number(page, "Start, s", 300)
-    type_number(page, "Stop, s", 540)
-    picture(page, "4-baseline")
-    focus(page, "button", "Confirm and re-score")
-    page.keyboard.press("Enter")
-    expect(title(page)).to_contain_text("baseline, 5:00 to 9:00", timeout=60_000)
+    for _ in range(3):  # a busy machine closes the panel where a press meets a redrawing
+        if not page.get_by_label("Start, s").last.is_visible():
+            focus(page, "button", "Baseline")
+            page.keyboard.press("Enter")
+            page.get_by_label("Start, s").last.wait_for()
+        type_number(page, "Start, s", 300)
+        type_number(page, "Stop, s", 540)
+        picture(page, "4-baseline")
+        with contextlib.suppress(AssertionError, TimeoutError):
+            focus(page, "button", "Confirm and re-score")
+            page.keyboard.press("Enter")
+            expect(title(page)).to_contain_text("baseline, 5:00 to 9:00", timeout=20_000)
+            break
+    expect(title(page)).to_contain_text("baseline, 5:00 to 9:00")
     page.keyboard.press("Escape")
     assert progress(page)[0] >= members  # decisions are still attached
 
