@@ -28,6 +28,7 @@ from pipelines.readers.attempt import attempt
 from pipelines.readers.dicom_annotations import annotations_in
 from pipelines.readers.dicom_groups import Group, group_from
 from pipelines.readers.dicom_layout import DicomLayout
+from pipelines.readers.exact import read_exactly
 from pipelines.recording import Annotation, Channel, Piece, Recording
 
 CHUNK_BYTES = 4 << 20
@@ -102,13 +103,8 @@ class DicomRecording(Recording):
                 step = max(1, CHUNK_BYTES // (n_leads * width))
                 for a in range(start, stop, step):
                     n = min(step, stop - a)
-                    file.seek(group.first_byte + a * n_leads * width)
-                    content = file.read(n * n_leads * width)
-                    if len(content) < n * n_leads * width:
-                        raise RecordingError(
-                            f"{self.path.name} has become shorter since it was opened; "
-                            "copy or export it again"
-                        )
+                    where = group.first_byte + a * n_leads * width
+                    content = read_exactly(file, where, n * n_leads * width, self.path.name)
                     stored = np.frombuffer(content, group.dtype).reshape(n, n_leads)
                     for row, (other, column) in zip(out, wanted, strict=True):
                         if other is group:

@@ -15,6 +15,7 @@ from pipelines.channel_names import identify, unique_names
 from pipelines.errors import RecordingError
 from pipelines.readers.edf_annotations import RecordTexts, parse_record, pieces_of
 from pipelines.readers.edf_header import EdfHeader, EdfSignal, read_header
+from pipelines.readers.exact import read_exactly
 from pipelines.recording import Annotation, Channel, Piece, Recording
 from pipelines.units import to_volts
 
@@ -101,13 +102,8 @@ class EdfRecording(Recording):
     def _samples(self, file: BinaryIO, first: int, n: int) -> NDArray[np.signedinteger]:
         """Read `n` stored integers from the `first` one after the header."""
         width = self._header.sample_bytes
-        file.seek(self._header.first_byte + first * width)
-        content = file.read(n * width)
-        if len(content) < n * width:
-            raise RecordingError(
-                f"{self.path.name} has become shorter since it was opened; copy or export it again"
-            )
-        return _integers(content, width)
+        where = self._header.first_byte + first * width
+        return _integers(read_exactly(file, where, n * width, self.path.name), width)
 
 
 def read_edf(path: Path) -> EdfRecording:

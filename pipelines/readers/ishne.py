@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipelines.channel_names import identify, unique_names
 from pipelines.errors import RecordingError
+from pipelines.readers.exact import read_exactly
 from pipelines.recording import MAX_DURATION_S, Channel, Piece, Recording
 
 CHUNK_BYTES = 4 << 20
@@ -83,13 +84,8 @@ class IshneRecording(Recording):
         with self.path.open("rb") as file:
             for a in range(start, stop, step):
                 n = min(step, stop - a)
-                file.seek(header.first_byte + 2 * n_leads * a)
-                content = file.read(2 * n_leads * n)
-                if len(content) < 2 * n_leads * n:
-                    raise RecordingError(
-                        f"{self.path.name} has become shorter since it was opened; "
-                        "copy or export it again"
-                    )
+                where = header.first_byte + 2 * n_leads * a
+                content = read_exactly(file, where, 2 * n_leads * n, self.path.name)
                 part = np.frombuffer(content, "<i2").reshape(n, n_leads).T[rows]
                 scale = np.array([header.volts[row] for row in rows])[:, None]
                 out[:, a - start : a - start + n] = np.where(part == _MISSING, np.nan, part * scale)
