@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.signals.montage import bipolar_pairs
+
 Montage = Literal["recorded", "bipolar", "average"]
-_CHAINS = (
-    ("Fp1", "F7", "T7", "P7", "O1"),
-    ("Fp1", "F3", "C3", "P3", "O1"),
-    ("Fz", "Cz", "Pz"),
-    ("Fp2", "F4", "C4", "P4", "O2"),
-    ("Fp2", "F8", "T8", "P8", "O2"),
-)
 
 
 def available(names: Sequence[str]) -> tuple[Montage, ...]:
@@ -28,14 +22,6 @@ def available(names: Sequence[str]) -> tuple[Montage, ...]:
     if len(singles) >= 8 and len(singles) == len(names):
         found.append("average")
     return tuple(found)
-
-
-def bipolar_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the neighbouring pairs of the longitudinal chains that are present."""
-    present = set(names)
-    return tuple(
-        (a, b) for chain in _CHAINS for a, b in pairwise(chain) if a in present and b in present
-    )
 
 
 def derive(

@@ -70,6 +70,13 @@ class Montage:
         )
 
 
+def bipolar_pairs(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the neighbouring pairs of the longitudinal chains that are present."""
+    return tuple(
+        (a, b) for chain in _CHAINS for a, b in pairwise(chain) if a in names and b in names
+    )
+
+
 def montage(names: Sequence[str], reference: Reference) -> Montage:
     """Return the channels to derive from those recorded under `names`.
 
@@ -99,9 +106,7 @@ def montage(names: Sequence[str], reference: Reference) -> Montage:
         return Montage(tuple(names[k] for k in rest), rest, (ears,) * len(rest))
     if reference == "bipolar":
         place = {name: k for k, name in enumerate(names)}
-        pairs = [
-            (a, b) for chain in _CHAINS for a, b in pairwise(chain) if a in place and b in place
-        ]
+        pairs = bipolar_pairs(names)
         if len(pairs) < _FEWEST_PAIRS:
             raise SignalError(
                 f"bipolar channels need at least {_FEWEST_PAIRS} pairs of neighbours of the 10-20 "
