@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,6 +204,28 @@ class RunFolder:
         if not path.is_file():
             raise RunError(f"recording {recording_id!r} has no {path.name} in {self.path.name}")
         return pd.read_parquet(path)
+
+
+@contextmanager
+def replacing_folder(final: Path, staged: Path) -> Iterator[Path]:
+    """Give `staged` to be filled; it takes the place of `final` as a whole if all goes well.
+
+    Parameters
+    ----------
+    final : pathlib.Path
+    staged : pathlib.Path
+        A name on the same disk that is not in use; nothing is left there.
+    """
+    replaced = staged.with_suffix(".old")
+    try:
+        yield staged
+        final.parent.mkdir(exist_ok=True)
+        if final.exists():
+            final.rename(replaced)
+        staged.rename(final)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

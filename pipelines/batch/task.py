@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,14 @@ from pipelines.batch.retry import with_retries
 from pipelines.batch.workers import Died
 from pipelines.errors import describe_error
 from pipelines.inputs import InputRecording
-from pipelines.run_folder import DRIFT, SEGMENT_SCHEMA, WINDOW_SCHEMA, write_json, write_parquet
+from pipelines.run_folder import (
+    DRIFT,
+    SEGMENT_SCHEMA,
+    WINDOW_SCHEMA,
+    replacing_folder,
+    write_json,
+    write_parquet,
+)
 
 if TYPE_CHECKING:
     from pipelines.model import Model
@@ -150,20 +156,11 @@ def died(entry: InputRecording, death: Died) -> Status:
 def put_tables(run_path: Path, recording_id: str, scored: Scored) -> None:
     """Write the tables aside and rename their folder, replacing earlier ones as a whole."""
     final = run_path / "recordings" / recording_id
-    staged = run_path / STAGING / uuid4().hex
-    replaced = staged.with_suffix(".old")
     tables = {"windows": WINDOW_SCHEMA, "features": None, "segments": SEGMENT_SCHEMA}
-    try:
+    with replacing_folder(final, run_path / STAGING / uuid4().hex) as staged:
         for name, schema in tables.items():
             write_parquet(staged / f"{name}.parquet", as_arrow(getattr(scored, name), schema))
         write_json(staged / DRIFT, scored.drift)
-        final.parent.mkdir(exist_ok=True)
-        if final.exists():
-            final.rename(replaced)
-        staged.rename(final)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def as_arrow(table: pd.DataFrame, schema: pa.Schema | None = None) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,15 +24,9 @@ def check_place(out: Path, force: bool) -> None:
 @contextmanager
 def placed(out: Path) -> Iterator[Path]:
     """Give a temporary folder beside `out` that takes its place when all went well."""
+    from pipelines.run_folder import replacing_folder
+
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid4().hex}.part")
-    replaced = temporary.with_suffix(".old")
-    try:
-        yield temporary
-        if out.exists():
-            out.rename(replaced)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+    with replacing_folder(out, out.with_name(f".{out.name}.{uuid4().hex}.part")) as folder:
+        yield folder
