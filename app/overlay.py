@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import markup
-from pipelines.nearest_normal import NearestNormal
+
+if TYPE_CHECKING:
+    from pipelines.nearest_normal import NearestNormal
 
 _WIDTH, _HEIGHT, _GAP = 200.0, 70.0, 6.0
 _MOST = 2

@@ -21,7 +21,6 @@ from app import RUN_VARIABLE, charts, messages
 from app.keyboard import labels_for
 from app.signal_page import Trace, View, read_page
 from pipelines.errors import RarewaveError, RunError
-from pipelines.nearest_normal import NearestNormal, model_rows, nearest_normal
 from pipelines.recording import Recording
 from pipelines.review.groups import Group, group_segments
 from pipelines.review.reading import Reading
@@ -33,6 +32,7 @@ from pipelines.store.folding import State, assigned, state_of
 
 if TYPE_CHECKING:
     from pipelines.model import Model
+    from pipelines.nearest_normal import NearestNormal
 
 _GAIN_PAGES = 8
 _PROFILE_BINS = 48
@@ -460,6 +460,8 @@ def _profile(_run: RunFolder, path: str, recording_id: str, stamp: _Stamp) -> li
 def _nearest(
     _run: RunFolder, recording_id: str, window_index: int, path: str, stamp: _Stamp
 ) -> NearestNormal:
+    from pipelines.nearest_normal import nearest_normal
+
     known, table = _run.manifest()["model"], features(_run, recording_id)
     if table is None:
         raise RunError("this run was scored before features were kept; score it again")
@@ -478,6 +480,7 @@ def _nearest(
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _model(path: str, stamp: _Stamp, sha256: str) -> tuple[Model, NDArray[np.float64]]:
     from pipelines import load_model
+    from pipelines.nearest_normal import model_rows
     from pipelines.provenance import model_hash
 
     if model_hash(Path(path)) != sha256:

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from pipelines.errors import SignalError
 from pipelines.features.ecg import GRID_S, beat_waveforms
 from pipelines.recording import Recording
-from pipelines.signals.channel_choice import choose_channels
+from pipelines.signals import ecg_windows, eeg_windows
+from pipelines.signals.extraction import looked_at
+from pipelines.signals.montage import montage
 from pipelines.signals.preprocessing import band_pass
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ PLAINLY_USUAL = 0.9
 N_SHOWN, N_ALIKE = 40, 3
 APART_S = 2.0
 BAND = (10.0, 90.0)
-_ECG_BAND_HZ, _EEG_BAND_HZ = (0.5, 40.0), (0.5, 45.0)
 _MARGIN_S = 4.0
 
 
@@ -133,12 +134,12 @@ def nearest_normal(
     own = table.loc[usual].to_numpy()
     shown = usual[_nearest_to_draws(rows, weight, own, spread)]
     picture = _waveforms if model.kind == "ecg" else _spectra
-    axis, pictures = picture(model, recording, by_index, [window_index, *shown])
+    axis, channels, pictures = picture(model, recording, by_index, [window_index, *shown])
     low, high = np.percentile(pictures[1:], BAND, axis=0)
     return NearestNormal(
         kind="waveform" if model.kind == "ecg" else "spectrum",
         axis=axis,
-        channels=_channels(model, recording)[0],
+        channels=channels,
         window=pictures[0],
         mean=pictures[1:].mean(axis=0),
         low=low,
@@ -203,44 +204,45 @@ def _alike(
     return tuple(chosen)
 
 
+_Pictures = tuple[Floats, tuple[str, ...], Floats]
+
+
 def _waveforms(
     model: Model, recording: Recording, by_index: pd.DataFrame, chosen: list[int]
-) -> tuple[Floats, Floats]:
-    """Return the times of a beat, and the beats in volts: (n_chosen, n_channels, n_times)."""
-    names, sfreq = _channels(model, recording)
+) -> _Pictures:
+    """Return the times of a beat, the leads, and the beats in volts: (n_chosen, n_leads, n)."""
+    source, names = looked_at(recording, model.kind, model.plan)
+    sfreq = source.channel(names[0]).sfreq
     beats = []
     for center_s in by_index.loc[chosen, "center_s"]:
-        first_s, signal = _read_around(recording, names, center_s, _MARGIN_S)
-        filtered = band_pass(signal, sfreq, *_ECG_BAND_HZ)
+        first_s, signal = _read_around(source, names, center_s, _MARGIN_S)
+        filtered = band_pass(signal, sfreq, *ecg_windows.BAND_HZ)
         peak = np.array([round((center_s - first_s) * sfreq)])
         beat = beat_waveforms(filtered, peak, sfreq)[0].astype(np.float64)
         beats.append(beat - np.median(beat, axis=1, keepdims=True))
-    return GRID_S, np.stack(beats)
+    return GRID_S, names, np.stack(beats)
 
 
 def _spectra(
     model: Model, recording: Recording, by_index: pd.DataFrame, chosen: list[int]
-) -> tuple[Floats, Floats]:
-    """Return frequencies, and the spectra in decibels: (n_chosen, n_channels, n_frequencies)."""
+) -> _Pictures:
+    """Return frequencies, the derived channels, and decibels: (n_chosen, n_channels, n)."""
     from scipy.signal import periodogram
 
-    names, sfreq = _channels(model, recording)
+    source, names = looked_at(recording, model.kind, model.plan)
+    sfreq = source.channel(names[0]).sfreq
+    derived = montage(names, model.settings.eeg.reference)
     spectra, axis = [], np.empty(0)
     for start_s, stop_s in by_index.loc[chosen, ["start_s", "stop_s"]].to_numpy():
         middle = (start_s + stop_s) / 2
-        _, signal = _read_around(recording, names, middle, (stop_s - start_s) / 2)
-        if len(names) > 2:
-            signal = signal - np.nanmean(signal, axis=0)
+        _, signal = _read_around(source, names, middle, (stop_s - start_s) / 2)
         n = round((stop_s - start_s) * sfreq)
-        axis, power = periodogram(np.nan_to_num(signal), sfreq, "hann", nfft=n)
+        signal = np.nan_to_num(derived.apply(signal))
+        axis, power = periodogram(signal, sfreq, "hann", nfft=n)
         spectra.append(10 * np.log10(np.maximum(power, 1e-18)))
-    inside = (axis >= _EEG_BAND_HZ[0]) & (axis <= _EEG_BAND_HZ[1])
-    return axis[inside], np.stack(spectra)[:, :, inside]
-
-
-def _channels(model: Model, recording: Recording) -> tuple[tuple[str, ...], float]:
-    channels = choose_channels(recording, model.kind, model.channels)
-    return tuple(channel.name for channel in channels), channels[0].sfreq
+    low, high = eeg_windows.BAND_HZ
+    inside = (axis >= low) & (axis <= high)
+    return axis[inside], derived.names, np.stack(spectra)[:, :, inside]
 
 
 def _read_around(

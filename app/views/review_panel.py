@@ -13,6 +13,7 @@ from app.overlay import overlay
 from app.place import Place
 from app.reasons import reasons
 from pipelines.errors import RarewaveError
+from pipelines.review.groups import worst_windows
 from pipelines.review.reading import differing
 from pipelines.store import Decision, Event, Verdict, may
 
@@ -118,16 +119,13 @@ def _nearest(place: Place, segment: pd.Series) -> None:
     """Show on demand what would fit in the place of the segment's highest-scoring window."""
     if not st.toggle("Show what would fit here", key=state.NEAREST):
         return
-    table = place.windows
-    inside = table[(table["start_s"] < segment["stop_s"]) & (table["stop_s"] > segment["start_s"])]
-    inside = inside[inside["scorable"]]
-    if not len(inside):
+    row = place.windows.iloc[worst_windows(segment.to_frame().T, place.windows)[0]]
+    if not row["scorable"]:
         st.caption("No window of this segment has a score.")
         return
-    worst = int(inside["window_index"].loc[inside["score"].idxmax()])
     try:
         with st.spinner("Looking for windows that fit"):
-            found = services.nearest(place.run, place.recording_id, worst)
+            found = services.nearest(place.run, place.recording_id, int(row["window_index"]))
     except RarewaveError as error:
         st.caption(str(error))
         return

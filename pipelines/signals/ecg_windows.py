@@ -12,7 +12,7 @@ from pipelines.signals.preprocessing import Chunk, band_pass
 from pipelines.signals.windows import Windows, cut
 
 _FLAT_V = 20e-6
-_BAND_HZ = (0.5, 40.0)
+BAND_HZ = (0.5, 40.0)
 NO_NEIGHBOUR = "no neighbouring beat"
 
 
@@ -21,7 +21,7 @@ def beats(chunk: Chunk, names: tuple[str, ...], sfreq: float) -> Windows:
     peaks = detect_beats(np.nan_to_num(chunk.data), sfreq)
     at = peaks + chunk.start
     own = (at >= chunk.core[0]) & (at < chunk.core[1])
-    filtered = band_pass(chunk.data, sfreq, *_BAND_HZ)
+    filtered = band_pass(chunk.data, sfreq, *BAND_HZ)
     noisy = {k: v[own] for k, v in ecg_faults(chunk.data, filtered, peaks, sfreq).items()}
     peaks = peaks[own]
     first = peaks + round(GRID_S[0] * sfreq)

@@ -14,7 +14,7 @@ from pipelines.signals.preprocessing import Chunk, band_pass
 from pipelines.signals.windows import Windows, concatenate, cut
 
 _FLAT_V = 1e-6
-_BAND_HZ = (0.5, 45.0)
+BAND_HZ = (0.5, 45.0)
 _BATCH_SAMPLES = 1 << 19
 """Samples of all channels measured at once: they stay in the processor's cache."""
 
@@ -45,7 +45,7 @@ def stretches(
     signal = derived.apply(chunk.data)
     if line_hz is not None:
         signal = remove_line(signal, sfreq, line_hz)
-    filtered = band_pass(signal, sfreq, *_BAND_HZ)
+    filtered = band_pass(signal, sfreq, *BAND_HZ)
     at_once = max(1, _BATCH_SAMPLES // (length * len(names)))
     return concatenate(
         [

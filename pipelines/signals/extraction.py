@@ -44,12 +44,7 @@ def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windo
         single valid sample, or not one window.
     """
     plan = plan or Plan()
-    channels = choose_channels(recording, kind, plan.channels)
-    names = tuple(channel.name for channel in channels)
-    sfreq = plan.sfreq or min(channel.sfreq for channel in channels)
-    source = recording
-    if any(abs(channel.sfreq / sfreq - 1) > SAME_RATE for channel in channels):
-        source = Resampled(recording, names, sfreq)
+    source, names = looked_at(recording, kind, plan)
     measure = _measurement(source, kind, plan, names)
     valid = np.zeros(len(names), dtype=bool)
     per_second = _MOST_BEATS_PER_S if kind == "ecg" else 1 / plan.eeg.hop_s
@@ -68,6 +63,22 @@ def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windo
         raise SignalError(f"{recording.path.name} holds no complete {kind.upper()} window")
     windows = gathered.windows()
     return with_rhythm(windows, recording) if kind == "ecg" else windows
+
+
+def looked_at(recording: Recording, kind: Kind, plan: Plan) -> tuple[Recording, tuple[str, ...]]:
+    """Return the recording at the plan's rate, and the names of the channels to look at.
+
+    Raises
+    ------
+    SignalError
+        As :func:`pipelines.signals.channel_choice.choose_channels`.
+    """
+    channels = choose_channels(recording, kind, plan.channels)
+    names = tuple(channel.name for channel in channels)
+    sfreq = plan.sfreq or min(channel.sfreq for channel in channels)
+    if any(abs(channel.sfreq / sfreq - 1) > SAME_RATE for channel in channels):
+        return Resampled(recording, names, sfreq), names
+    return recording, names
 
 
 def _measurement(
