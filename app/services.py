@@ -28,7 +28,7 @@ from pipelines.review.rescore import Progress, baseline_of, in_own_process
 from pipelines.review.segments import merge_seconds, segment_counts, under_review
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, Event, Kind, ReviewStore, Verdict
-from pipelines.store.folding import State, assigned, state_of
+from pipelines.store.folding import State, assigned, by_recording, state_of
 
 if TYPE_CHECKING:
     from pipelines.model import Model
@@ -130,9 +130,10 @@ def recording_rows(run: RunFolder, user: str) -> list[RecordingRow]:
     }
     rows = []
     scored = run.recording_ids()
+    logs, how = by_recording(all_events(run)), reading(run)
     for recording_id in scored:
-        found, log = segments(run, recording_id), events(run, recording_id)
-        latest = decisions(run, recording_id, user)
+        found, log = segments(run, recording_id), logs.get(recording_id, [])
+        latest = how.decisions(user, log, set(found["segment_id"]))
         counts = status.get(recording_id, {})
         if not {"n_windows", "n_not_scorable", "duration_s"} <= counts.keys():
             counts = _counted(windows(run, recording_id))

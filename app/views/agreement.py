@@ -14,7 +14,7 @@ from pipelines.review.agreement import Kappa, cohen_kappa, fleiss_kappa, judged_
 from pipelines.review.reading import Reading, differing, open_of
 from pipelines.run_folder import RunFolder
 from pipelines.store import ROLES, Event
-from pipelines.store.folding import of_reader, readers
+from pipelines.store.folding import by_recording, of_reader, readers
 
 _READERS, _BLIND, _NAME, _ROLE = "rw_readers", "rw_blind", "rw_role_name", "rw_role"
 
@@ -28,11 +28,12 @@ def show(run: RunFolder) -> None:
         st.warning(markup.plain(said))
     names = reading.readers or readers(events)
     known = {name: set(services.segments(run, name)["segment_id"]) for name in run.recording_ids()}
-    by_recording = {name: [e for e in events if e.recording_id == name] for name in known}
+    logs = by_recording(events)
+    each = {name: logs.get(name, []) for name in known}
     left, right = st.columns([3, 2], gap="large")
     with left:
-        hidden = [n for n, ids in known.items() if reading.hides("", by_recording[n], ids)]
-        _progress(known, by_recording, names)
+        hidden = [n for n, ids in known.items() if reading.hides("", each[n], ids)]
+        _progress(known, each, names)
         if hidden:
             st.info(
                 f"{len(hidden)} recordings are still read blind: what the readers said there is "
@@ -40,7 +41,7 @@ def show(run: RunFolder) -> None:
             )
         shown = [e for e in events if e.recording_id not in hidden]
         _agreement(shown, names)
-        _differences(known, by_recording, names, hidden)
+        _differences(known, each, names, hidden)
     with right:
         _set_up(run, reading, names)
         _roles(run)

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,7 +17,7 @@ from pipelines.recording import Recording
 from pipelines.review.segments import merge_seconds, under_review
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, Head, ReviewStore
-from pipelines.store.folding import State, fold, state_of
+from pipelines.store.folding import State, by_recording, fold, state_of
 
 REVIEW_COLUMNS: Final = (
     "verdict",
@@ -141,9 +142,8 @@ class Selection:
         store = ReviewStore(folder.reviews_path)
         head, events = store.head(), store.events()
         events = tuple(event for event in events if event.number <= head.n_entries)
-        states = {
-            name: state_of(e for e in events if e.recording_id == name) for name in recording_ids
-        }
+        logs = by_recording(events)
+        states = {name: state_of(logs.get(name, ())) for name in recording_ids}
         manifest = folder.manifest()
         return cls(folder, only, manifest, recording_ids, fold(events), head, states)
 
@@ -151,6 +151,11 @@ class Selection:
     def kind(self) -> str:
         """``"ecg"`` or ``"eeg"``, from the model."""
         return str(self.manifest.get("model", {}).get("kind", ""))
+
+    @cached_property
+    def _decided(self) -> dict[str, list[Decision]]:
+        """The decisions by recording."""
+        return by_recording(self.decisions.values())
 
     def segments(self, recording_id: str) -> tuple[Segment, ...]:
         """Return the chosen segments of one recording in order of time."""
@@ -182,7 +187,7 @@ class Selection:
         timestamp or missing, `verdict` is "undecided" where nobody decided. Segments that were
         decided about or added are in it whatever is flagged now, with the bounds readers set.
         """
-        own = {s: d for (name, s), d in self.decisions.items() if name == recording_id}
+        own = {d.segment_id: d for d in self._decided.get(recording_id, [])}
         flagged = self.run.segments(recording_id).sort_values("start_s", kind="stable")
         if own:
             windows, merge_s = self.run.windows(recording_id), merge_seconds(self.run)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from pipelines.store.events import UNDOABLE, Event, Verdict
 
@@ -53,6 +53,17 @@ class Decision:
     span: tuple[float, float] | None = None
     added: bool = False
     conflict: bool = False
+
+
+Said = TypeVar("Said", Event, Decision)
+
+
+def by_recording(found: Iterable[Said]) -> dict[str, list[Said]]:
+    """Return events or decisions by recording_id, in order; events about the run are under ""."""
+    groups: dict[str, list[Said]] = {}
+    for one in found:
+        groups.setdefault(one.recording_id, []).append(one)
+    return groups
 
 
 def effective(events: Iterable[Event]) -> list[Event]:

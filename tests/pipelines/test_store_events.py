@@ -11,7 +11,7 @@ import pytest
 from pipelines.errors import ReviewError
 from pipelines.store import MAX_LABEL, Head, ReviewStore, may
 from pipelines.store.chain import FIRST_HASH, row_hash, sidecar_of
-from pipelines.store.folding import assigned, of_reader, state_of
+from pipelines.store.folding import assigned, by_recording, of_reader, state_of
 
 A = {"recording_id": "a", "segment_id": "a@1.000"}
 KEY = ("a", "a@1.000")
@@ -298,3 +298,20 @@ def test_the_audit_command_tells_a_whole_log_from_a_cut_one(tmp_path, capsys):
     assert "rarewave: reviews.sqlite has 2 entries and once had 3" in capsys.readouterr().err
     assert main(["audit", "verify", str(tmp_path), "--receipt", str(tmp_path / "no")]) == 1
     assert "cannot read the receipt no" in capsys.readouterr().err
+
+
+def test_a_log_and_its_decisions_are_grouped_by_recording_in_order(store):
+    store.append("reading", "kim", readers=["kim", "lee"], blind=False)
+    for name in ("a", "b", "a"):
+        store.record(name, f"{name}@1.000", "accepted", "", "kim")
+    logs = by_recording(store.events())
+    assert {name: [e.number for e in log] for name, log in logs.items()} == {
+        "": [1],
+        "a": [2, 4],
+        "b": [3],
+    }
+    decided = by_recording(store.latest().values())
+    assert {name: [d.segment_id for d in found] for name, found in decided.items()} == {
+        "a": ["a@1.000"],
+        "b": ["b@1.000"],
+    }
