@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from pipelines.errors import ExportError
 from pipelines.exports.selection import Failures, Selection
-from pipelines.review.rescore import baseline_of
+from pipelines.review.rescore import baselines_of
 from pipelines.run_folder import write_json
 
 NOTICE: Final = "Research use only. Not a medical device."
@@ -75,8 +75,8 @@ def write_notice(
         "signed_off": [n for n in selection.recording_ids if selection.states[n] == "final"],
         "baselines": {
             name: list(baseline)
-            for name in selection.recording_ids
-            if (baseline := baseline_of(selection.run, name)) is not None
+            for name, baseline in baselines_of(selection.run, selection.recording_ids).items()
+            if baseline is not None
         },
     }
     write_json(path, content)
