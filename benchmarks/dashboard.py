@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.batch.task import as_arrow
-from pipelines.review.segments import merged
+from pipelines.merging import merge
 from pipelines.run_folder import (
     SEGMENT_SCHEMA,
     WINDOW_SCHEMA,
@@ -89,7 +89,7 @@ def make_run(folder: Path, hours: float, n_segments: int) -> Path:
     run = RunFolder(folder / "run")
     tables = run.recording_folder(NAME)
     rr = pd.DataFrame({"window_index": np.arange(n), "early": np.zeros(n, np.float32)})
-    segments = merged(windows[windows["flagged"]], 0.0)
+    segments = merge(windows, 0.0)
     write_parquet(tables / "windows.parquet", as_arrow(windows, WINDOW_SCHEMA))
     write_parquet(tables / "segments.parquet", as_arrow(segments, SEGMENT_SCHEMA))
     write_parquet(tables / "features.parquet", as_arrow(rr))

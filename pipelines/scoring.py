@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from pipelines.domain import check_domain, descriptors
 from pipelines.explanation import top_channels, top_features
-from pipelines.features.registry import describe
+from pipelines.merging import merge
 from pipelines.model import Model
 from pipelines.recording import Recording
-from pipelines.run_folder import SEGMENT_SCHEMA
 from pipelines.signals.windows import Windows
 
 NOT_COMPUTED = "a feature could not be computed"
@@ -127,39 +126,3 @@ def _blocks(chosen: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
     rows = np.flatnonzero(chosen)
     for first in range(0, len(rows), _BLOCK):
         yield rows[first : first + _BLOCK]
-
-
-def merge(windows: pd.DataFrame, merge_s: float = 2.0) -> pd.DataFrame:
-    """Merge flagged windows that lie at most `merge_s` seconds apart into segments."""
-    flagged = windows[windows["flagged"]]
-    start, stop, score, p_value = (
-        flagged[name].to_numpy(np.float64) for name in ("start_s", "stop_s", "score", "p_value")
-    )
-    apart = start[1:] - np.maximum.accumulate(stop)[:-1] > merge_s
-    first = np.concatenate([[0], np.flatnonzero(apart) + 1]) if len(flagged) else np.empty(0, int)
-    last = np.append(first[1:], len(flagged))
-    worst = [a + int(score[a:b].argmax()) for a, b in zip(first, last, strict=False)]
-    chosen = flagged.iloc[worst]
-    starts = [start[a:b].min() for a, b in zip(first, last, strict=False)]
-    columns = {
-        "recording_id": chosen["recording_id"].to_numpy(),
-        "patient_id": chosen["patient_id"].to_numpy(),
-        "segment_id": [
-            f"{name}@{at:.3f}" for name, at in zip(chosen["recording_id"], starts, strict=True)
-        ],
-        "start_s": starts,
-        "stop_s": [stop[a:b].max() for a, b in zip(first, last, strict=False)],
-        "n_windows": last[: len(first)] - first,
-        "peak_score": score[worst],
-        "min_p_value": [p_value[a:b].min() for a, b in zip(first, last, strict=False)],
-        "description": [_description(names) for names in chosen["top_features"]],
-        "top_features": chosen["top_features"].to_numpy(),
-        "top_channel": chosen["top_channel"].to_numpy(),
-    }
-    return pd.DataFrame(columns, columns=SEGMENT_SCHEMA.names)
-
-
-def _description(names: Sequence[str]) -> str:
-    """Return in words what the worst window of a segment does not fit in."""
-    words = ", ".join(describe(name) for name in names[:3])
-    return f"does not fit in {words}" if words else "does not fit"

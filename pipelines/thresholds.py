@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipelines.errors import ConfigError
 from pipelines.labels import Interval
-from pipelines.scoring import merge
+from pipelines.merging import merge
 from pipelines.stretches import Stretches, of_events, of_table
 
 NEVER = -math.inf

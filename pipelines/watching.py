@@ -33,12 +33,13 @@ from pipelines.errors import InputError, RarewaveError, RunError
 from pipelines.features.rhythm import MINUTES
 from pipelines.features.usual_beat import BEATS_NEEDED
 from pipelines.inputs import InputRecording, resolve_inputs
+from pipelines.merging import merge
 from pipelines.model import Model
 from pipelines.model_folder import load_model
 from pipelines.provenance import model_hash, now
 from pipelines.recording import Channel, Piece, Recording
 from pipelines.run_folder import RunFolder
-from pipelines.scoring import Scored, merge, score_recording
+from pipelines.scoring import Scored, score_recording
 from pipelines.signals.preprocessing import CHUNK_S, MARGIN_S
 
 ECG_BEATS = BEATS_NEEDED + MINUTES - 1

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.features.registry import describe
-from pipelines.run_folder import SEGMENT_SCHEMA, RunFolder
+from pipelines.merging import description, merge
+from pipelines.run_folder import RunFolder
 from pipelines.store import Decision
+from pipelines.thresholds import flagged_at
 
 ADDED = "added by a reader"
 KEPT = "not flagged at this threshold"
@@ -35,57 +36,6 @@ def merge_seconds(run: RunFolder) -> float:
         return float(settings["segments"]["merge_s"])
     except (OSError, ValueError, KeyError, TypeError):
         return 2.0
-
-
-def segments_above(windows: pd.DataFrame, threshold: float, merge_s: float) -> pd.DataFrame:
-    """Return the segments of windows that score above a threshold.
-
-    The same as :func:`pipelines.thresholds.resegment`, without loading the model's libraries and
-    fast enough for a slider over ten thousand segments.
-
-    Parameters
-    ----------
-    windows : pandas.DataFrame
-        Of one recording, sorted by ``start_s``.
-    threshold : float
-        Score above which a window is flagged; no unit.
-    merge_s : float
-        Flagged windows at most this far apart become one segment, seconds.
-    """
-    flagged = windows["scorable"].to_numpy(bool) & (
-        np.nan_to_num(windows["score"].to_numpy(float), nan=-np.inf) > threshold
-    )
-    return merged(windows[flagged], merge_s)
-
-
-def merged(flagged: pd.DataFrame, merge_s: float) -> pd.DataFrame:
-    """Return the segments that flagged windows make, as ``segments.parquet`` has them."""
-    if flagged.empty:
-        return pd.DataFrame({name: pd.Series(dtype=object) for name in SEGMENT_SCHEMA.names})
-    start = flagged["start_s"].to_numpy(float)
-    reached = np.maximum.accumulate(flagged["stop_s"].to_numpy(float))
-    first = np.flatnonzero(np.r_[True, start[1:] - reached[:-1] > merge_s])
-    owner = np.repeat(np.arange(len(first)), np.diff(np.r_[first, len(start)]))
-    order = np.lexsort((np.arange(len(start)), -flagged["score"].to_numpy(float), owner))
-    worst = flagged.iloc[order[np.searchsorted(owner[order], np.arange(len(first)))]]
-    onset = np.minimum.reduceat(start, first)
-    return pd.DataFrame(
-        {
-            "recording_id": worst["recording_id"].to_numpy(),
-            "patient_id": worst["patient_id"].to_numpy(),
-            "segment_id": [
-                f"{name}@{at:.3f}" for name, at in zip(worst["recording_id"], onset, strict=True)
-            ],
-            "start_s": onset,
-            "stop_s": np.maximum.reduceat(flagged["stop_s"].to_numpy(float), first),
-            "n_windows": np.diff(np.r_[first, len(start)]),
-            "peak_score": worst["score"].to_numpy(float),
-            "min_p_value": np.fmin.reduceat(flagged["p_value"].to_numpy(float), first),
-            "description": [_description(names) for names in worst["top_features"]],
-            "top_features": worst["top_features"].to_numpy(),
-            "top_channel": worst["top_channel"].to_numpy(),
-        }
-    )
 
 
 def segment_counts(
@@ -158,20 +108,18 @@ def _with_decided(
 ) -> pd.DataFrame:
     """Carve the decided segments out of what is flagged now, and put them in as they were."""
     spans = {name: _span(decision, flagged, windows) for name, decision in decisions.items()}
-    if threshold is None:
-        above = windows["flagged"].to_numpy(bool)
-    else:
-        scores = np.nan_to_num(windows["score"].to_numpy(float), nan=-np.inf)
-        above = windows["scorable"].to_numpy(bool) & (scores > threshold)
+    now = windows["flagged"] if threshold is None else flagged_at(windows, threshold)
+    above = now.to_numpy(bool)
     taken = np.zeros(len(windows), dtype=bool)
     start, stop = windows["start_s"].to_numpy(float), windows["stop_s"].to_numpy(float)
     rows = []
     for name, (first, last) in spans.items():
-        inside = (start >= first - _EPSILON_S) & (stop <= last + _EPSILON_S)
+        lo, hi = np.searchsorted(start, [first - _EPSILON_S, last + _EPSILON_S])
+        inside = lo + np.flatnonzero(stop[lo:hi] <= last + _EPSILON_S)
         if not decisions[name].added:
-            taken |= inside
-        rows.append(_row(decisions[name], windows[inside], above[inside], (first, last)))
-    found = merged(windows[above & ~taken], merge_s).assign(origin="flagged")
+            taken[inside] = True
+        rows.append(_row(decisions[name], windows.iloc[inside], above[inside], (first, last)))
+    found = merge(windows.assign(flagged=above & ~taken), merge_s).assign(origin="flagged")
     found = found[~found["segment_id"].isin(list(spans))]
     if not rows:
         return found
@@ -203,7 +151,7 @@ def _row(
     worst = scored.iloc[int(scored["score"].to_numpy().argmax())] if len(scored) else None
     origin = "added" if decision.added else "flagged" if above.any() else "kept"
     features = [] if worst is None else list(worst["top_features"])
-    words = {"added": ADDED, "kept": KEPT}.get(origin) or _description(features)
+    words = {"added": ADDED, "kept": KEPT}.get(origin) or description(features)
     patient = inside["patient_id"].iloc[0] if len(inside) else decision.recording_id
     return {
         "recording_id": decision.recording_id,
@@ -219,8 +167,3 @@ def _row(
         "top_channel": None if worst is None else worst["top_channel"],
         "origin": origin,
     }
-
-
-def _description(names: Sequence[str]) -> str:
-    words = ", ".join(describe(str(name)) for name in list(names)[:3])
-    return f"does not fit in {words}" if words else "does not fit"

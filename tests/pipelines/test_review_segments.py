@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.review.segments import merged, segment_counts, segments_above, under_review
+from pipelines.merging import merge
+from pipelines.review.segments import segment_counts, under_review
+from pipelines.run_folder import SEGMENT_SCHEMA
 from pipelines.store import Decision
+from pipelines.thresholds import resegment
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -40,38 +43,53 @@ def decision(name, verdict="accepted", **more):
 SCORES = [0, 3, 0, 0, 0, 5, 4, 0, 0, 0, 0, 1, 0, np.nan, 0, 9, 0]
 
 
+def by_hand(table, threshold, merge_s):
+    """Walk over the windows one by one: (id, start, stop, n, peak, least p) of each segment."""
+    found = []
+    for row in table[table["scorable"] & (table["score"] > threshold)].itertuples():
+        if found and row.start_s - found[-1][2] <= merge_s:
+            name, start, stop, n, peak, p = found[-1]
+            peak, p = max(peak, row.score), min(p, row.p_value)
+            found[-1] = (name, start, max(stop, row.stop_s), n + 1, peak, p)
+        else:
+            name = f"r@{row.start_s:.3f}"
+            found.append((name, row.start_s, row.stop_s, 1, row.score, row.p_value))
+    return found
+
+
+def as_rows(segments):
+    columns = ["segment_id", "start_s", "stop_s", "n_windows", "peak_score", "min_p_value"]
+    return list(segments[columns].itertuples(index=False, name=None))
+
+
 @pytest.mark.parametrize("length", [1.0, 2.5])
 @pytest.mark.parametrize("merge_s", [0.0, 2.0])
 @pytest.mark.parametrize("threshold", [0.5, 2.0, 4.5, 99.0])
-def test_segments_are_those_of_the_scorer(length, merge_s, threshold):
-    from pipelines.thresholds import resegment
-
+def test_segments_are_those_found_by_hand(length, merge_s, threshold):
     table = windows(SCORES, length)
-    found = segments_above(table, threshold, merge_s)
-    expected = resegment(table, threshold, merge_s)
-    assert list(found.columns) == list(expected.columns)
-    for name in found.columns:
-        assert found[name].tolist() == expected[name].tolist() or found[name].isna().all()
+    found = resegment(table, threshold, merge_s)
+    assert list(found.columns) == SEGMENT_SCHEMA.names
+    assert as_rows(found) == by_hand(table, threshold, merge_s)
+    worst = [
+        table["score"].where(table["start_s"].between(a, b - 0.5)).idxmax()
+        for a, b in zip(found["start_s"], found["stop_s"] - length + 1.0, strict=True)
+    ]
+    assert [list(names) for names in found["top_features"]] == [
+        table["top_features"][k] for k in worst
+    ]
     assert segment_counts(table, [threshold], merge_s).tolist() == [len(found)]
 
 
-def test_random_recordings_give_the_scorers_segments():
-    from pipelines.thresholds import resegment
-
+def test_random_recordings_give_the_segments_found_by_hand():
     generator = np.random.default_rng(0)
     table = windows(generator.normal(1, 2, 500), 1.7)
     for threshold in (0.0, 1.0, 3.0):
-        found, expected = segments_above(table, threshold, 1.0), resegment(table, threshold, 1.0)
-        for name in ("segment_id", "start_s", "stop_s", "n_windows", "peak_score", "min_p_value"):
-            assert found[name].tolist() == pytest.approx(expected[name].tolist()) or name == (
-                "segment_id"
-            )
-        assert found["segment_id"].tolist() == expected["segment_id"].tolist()
+        assert as_rows(resegment(table, threshold, 1.0)) == by_hand(table, threshold, 1.0)
 
 
 def review(threshold=None, **decisions):
     table = windows(SCORES)
-    flagged = merged(table[table["flagged"]], 2.0)
+    flagged = merge(table, 2.0)
     named = {d.segment_id: d for d in decisions.values()}
     return under_review(flagged, table, named, 2.0, threshold)
 
@@ -117,7 +135,7 @@ def test_added_events_and_old_decisions_have_a_place():
 
 def test_nothing_flagged_and_nothing_decided_is_an_empty_table():
     table = windows([0.0, 0.0])
-    none = merged(table[table["flagged"]], 2.0)
+    none = merge(table, 2.0)
     assert under_review(none, table, {}, 2.0).empty
     one = {"r+1": decision("r+1", bounds=(0.0, 1.0), added=True)}
     assert under_review(none, table, one, 2.0)["segment_id"].tolist() == ["r+1"]

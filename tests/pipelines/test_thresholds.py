@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import pipelines
 from pipelines.errors import ConfigError
 from pipelines.labels import Interval
-from pipelines.scoring import merge
+from pipelines.merging import merge
 from pipelines.stretches import covered_s, of_events, of_table, overlapping, scored_s
 from pipelines.thresholds import NEVER, envelope_threshold, resegment
 
