@@ -69,17 +69,17 @@ class Place:
         decided = {s for s, d in self.decisions.items() if d.verdict != "undecided"}
         return decided & set(self.segments["segment_id"])
 
-    @property
+    @cached_property
     def reviewed(self) -> set[str]:
         """Those of them that pass the filter."""
         return self.all_reviewed & set(self.queue)
 
-    @property
+    @cached_property
     def state(self) -> State:
         """``"new"``, ``"in_review"`` or ``"final"``."""
         return state_of(self.events)
 
-    @property
+    @cached_property
     def is_blind(self) -> bool:
         """True while other readers' decisions are hidden."""
         known = set(services.segments(self.run, self.recording_id)["segment_id"])

@@ -56,7 +56,8 @@ def _steps(place: Place) -> None:
     """Draw the buttons to the previous and next segment, flagged or not yet reviewed."""
     columns = [*st.columns(2, gap="small"), *st.columns(2, gap="small")]
     for column, (words, command, icon, key) in zip(columns, _STEPS, strict=True):
-        skip = place.reviewed if command.endswith("open") else set()
+        over_reviewed = command.endswith("open")
+        skip = place.reviewed if over_reviewed else set()
         by = -1 if command.startswith("previous") else 1
         column.button(
             _hinted(words, key),
@@ -64,7 +65,7 @@ def _steps(place: Place) -> None:
             icon=icon,
             width="stretch",
             disabled=review_queue.step(place.queue, place.current, by, skip) is None,
-            help="Open means not reviewed yet" if skip is place.reviewed else None,
+            help="Open means not reviewed yet" if over_reviewed else None,
             on_click=commands.perform,
             args=(place.run, place.recording_id, command),
         )

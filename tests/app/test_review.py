@@ -195,3 +195,10 @@ def test_every_key_is_explained(eeg_run):
         shown = shown.replace("shift+arrow", "⇧").replace("shift+", "⇧")
         shown = {"⇧left": "⇧←", "⇧right": "⇧→"}.get(shown, shown)
         assert shown.upper() in explained
+
+
+def test_only_the_steps_over_reviewed_segments_say_what_open_means(eeg_run, open_app):
+    app = open_app(eeg_run.path, recording="night_1")
+    steps = ("previous", "next", "previous_open", "next_open")
+    hints = [app.button(key=f"rw_step_{step}").help for step in steps]
+    assert hints == ["", "", *["Open means not reviewed yet"] * 2]
