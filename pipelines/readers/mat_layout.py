@@ -47,17 +47,28 @@ class _Stream:
     def __init__(self, more: Callable[[], bytes]) -> None:
         self._more = more
         self._buffer = b""
+        self._at = 0
         self.place = 0
 
     def take(self, n: int) -> bytes:
-        while len(self._buffer) < n:
+        if len(self._buffer) - self._at < n:
+            self._refill(n)
+        content = self._buffer[self._at : self._at + n]
+        self._at += n
+        self.place += n
+        return content
+
+    def _refill(self, n: int) -> None:
+        """Have at least `n` bytes in the buffer, from its beginning."""
+        parts = [self._buffer[self._at :]]
+        held = len(parts[0])
+        while held < n:
             content = self._more()
             if not content:
                 raise _MisfitError
-            self._buffer += content
-        content, self._buffer = self._buffer[:n], self._buffer[n:]
-        self.place += n
-        return content
+            parts.append(content)
+            held += len(content)
+        self._buffer, self._at = b"".join(parts), 0
 
     def skip_to(self, place: int) -> None:
         if place < self.place:
