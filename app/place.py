@@ -126,7 +126,9 @@ def here(run: RunFolder, recording_id: str) -> Place:
     A segment that does not pass the filter stays the current one until the reader moves on.
     """
     user = state.reviewer()
-    decisions = services.decisions(run, recording_id, user)
+    events, reading = services.events(run, recording_id), services.reading(run)
+    known = set(services.segments(run, recording_id)["segment_id"])
+    decisions = reading.decisions(user, events, known)
     threshold = state.threshold(recording_id)
     segments = services.reviewed_segments(run, recording_id, decisions, threshold)
     order = state.order()
@@ -137,14 +139,11 @@ def here(run: RunFolder, recording_id: str) -> Place:
     queue = review_queue.ordered(segments, order, numbers)
     wanted = _passing(str(state.chosen(state.FILTER) or "all"), decisions, run, recording_id)
     current = state.address("segment")
-    known = set(queue)
-    if current not in known:
+    if current not in set(queue):
         current = None
     if wanted is not None:
         queue = tuple(s for s in queue if wanted(s) or s == current)
     current = current or (queue[0] if queue else None)
-    events = services.events(run, recording_id)
-    reading = services.reading(run)
     return Place(run, recording_id, segments, decisions, queue, current, events, reading, user)
 
 

@@ -186,12 +186,6 @@ def reading(run: RunFolder) -> Reading:
     return _reading(str(run.reviews_path), n)
 
 
-def decisions(run: RunFolder, recording_id: str, user: str) -> dict[str, Decision]:
-    """Return the decision about each segment of one recording, as far as a user may see it."""
-    known = set(segments(run, recording_id)["segment_id"])
-    return reading(run).decisions(user, events(run, recording_id), known)
-
-
 def reviewed_segments(
     run: RunFolder, recording_id: str, latest: Mapping[str, Decision], threshold: float | None
 ) -> pd.DataFrame:
@@ -200,7 +194,7 @@ def reviewed_segments(
         segments(run, recording_id),
         windows(run, recording_id),
         latest,
-        merge_seconds(run),
+        _merge_seconds(run),
         threshold,
     )
 
@@ -229,7 +223,8 @@ def append(run: RunFolder, kind: Kind, user: str, **more: Any) -> Event:
 
 def roles(run: RunFolder) -> dict[str, str]:
     """Return the role of each user who has one."""
-    return ReviewStore(run.reviews_path).roles()
+    n = ReviewStore(run.reviews_path).head().n_entries
+    return _roles(str(run.reviews_path), n)
 
 
 def all_events(run: RunFolder) -> tuple[Event, ...]:
@@ -256,7 +251,8 @@ def confirm_baseline(
 
 def baseline(run: RunFolder, recording_id: str) -> tuple[float, float] | None:
     """Return the confirmed part that a recording was scored against, or None."""
-    return baseline_of(run, recording_id)
+    stamps = _stamp(run.manifest_path), _stamp(run.path / "status.jsonl")
+    return _baseline(str(run.path), recording_id, *stamps)
 
 
 def verdicts(latest: Mapping[str, Decision]) -> dict[str, Verdict]:
@@ -334,6 +330,11 @@ def _stamp(path: Path) -> _Stamp:
     return (status.st_mtime_ns, status.st_size)
 
 
+def _merge_seconds(run: RunFolder) -> float:
+    config = Path(str(manifest(run).get("model", {}).get("path", ""))) / "config.json"
+    return _merge_s(str(run.path), _stamp(run.manifest_path), _stamp(config))
+
+
 def _counted(table: pd.DataFrame) -> dict[str, float]:
     return {
         "n_windows": len(table),
@@ -356,6 +357,11 @@ def _events(path: str, n_entries: int, recording_id: str | None) -> tuple[Event,
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _reading(path: str, n_entries: int) -> Reading:
     return Reading.of(ReviewStore(Path(path)).events(kinds=["reading"]))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _roles(path: str, n_entries: int) -> dict[str, str]:
+    return ReviewStore(Path(path)).roles()
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -383,7 +389,7 @@ def _sensitivities(
     own = threshold(_run)
     chosen = {float(q) for q in np.quantile(scores, shares)} | ({own} if own is not None else set())
     ordered = sorted(chosen)
-    counts = segment_counts(table, ordered, merge_seconds(_run))
+    counts = segment_counts(table, ordered, _merge_seconds(_run))
     hours = max(float(table["stop_s"].max()) / 3600, 1e-9)
     kept: dict[int, float] = {}
     for value, count in zip(ordered, counts.tolist(), strict=True):
@@ -396,6 +402,18 @@ def _sensitivities(
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _manifest(run_path: str, stamp: _Stamp) -> dict[str, Any]:
     return RunFolder(Path(run_path)).manifest()
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _baseline(
+    run_path: str, recording_id: str, stamp: _Stamp, status: _Stamp
+) -> tuple[float, float] | None:
+    return baseline_of(RunFolder(Path(run_path)), recording_id)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _merge_s(run_path: str, stamp: _Stamp, config: _Stamp) -> float:
+    return merge_seconds(RunFolder(Path(run_path)))
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from app import services
 from app.keyboard import KEYS, command_of, label_number, labels_for
 from pipelines.errors import ConfigError
-from pipelines.run_folder import RunFolder
+from pipelines.run_folder import RunFolder, write_json
 from pipelines.store import ReviewStore
 
 
@@ -202,3 +202,21 @@ def test_only_the_steps_over_reviewed_segments_say_what_open_means(eeg_run, open
     steps = ("previous", "next", "previous_open", "next_open")
     hints = [app.button(key=f"rw_step_{step}").help for step in steps]
     assert hints == ["", "", *["Open means not reviewed yet"] * 2]
+
+
+def test_what_is_kept_of_a_run_is_read_again_once_its_files_change(eeg_run, tmp_path):
+    run = RunFolder.open(eeg_run.path)
+    manifest = run.manifest()
+    assert services.roles(run) == {} and services.baseline(run, "night_1") is None
+    services.append(run, "role", "kim", name="kim", role="admin")
+    assert services.roles(run) == {"kim": "admin"}
+    run.append_status({"recording_id": "night_1", "state": "done", "baseline": [0, 60]})
+    assert services.baseline(run, "night_1") == (0.0, 60.0)
+    assert len(services.reviewed_segments(run, "night_1", {}, 2.0)) == 3
+    manifest["model"]["path"] = str(tmp_path)
+    write_json(run.manifest_path, manifest)
+    for merge_s, n in ((60.0, 1), (2.0, 3)):
+        write_json(
+            tmp_path / "config.json", {"pipeline": {"settings": {"segments": {"merge_s": merge_s}}}}
+        )
+        assert len(services.reviewed_segments(run, "night_1", {}, 2.0)) == n
