@@ -29,9 +29,11 @@ class ParquetRows:
 
         self.path = path
         try:
+            self._stamp = _stamp(path)
             with parquet.ParquetFile(path) as file:
+                self._footer = file.metadata
                 self._schema = file.schema_arrow
-                groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+                groups = [self._footer.row_group(i) for i in range(file.num_row_groups)]
                 counts = [group.num_rows for group in groups]
                 sizes = [group.total_byte_size for group in groups]
         except (pa.ArrowException, OSError) as error:
@@ -76,7 +78,8 @@ class ParquetRows:
 
         out = np.empty((len(columns), stop - start))
         try:
-            with parquet.ParquetFile(self.path) as file:
+            known = self._footer if _stamp(self.path) == self._stamp else None
+            with parquet.ParquetFile(self.path, metadata=known) as file:
                 for group, begin in enumerate(self._starts[:-1]):
                     a, b = max(start, begin), min(stop, self._starts[group + 1])
                     if a < b:
@@ -91,3 +94,9 @@ class ParquetRows:
             ) from error
         out[~np.isfinite(out)] = np.nan
         return out
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes if the file at `path` is replaced: its old footer is then of no use."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
