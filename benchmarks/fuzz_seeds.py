@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import warnings
+from binascii import crc_hqx
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,16 +145,6 @@ def _dicom(path: Path) -> None:
     ds.save_as(path, enforce_file_format=True)
 
 
-def ishne_checksum(header: bytes) -> int:
-    """Return the CRC-16/CCITT of an ISHNE header."""
-    crc = 0xFFFF
-    for byte in header:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = ((crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc
-
-
 def _ishne(path: Path) -> None:
     pad = (0,) * 10
     head = struct.pack("<4i", 0, N, 522, 522) + struct.pack("<h", 1)
@@ -162,7 +153,7 @@ def _ishne(path: Path) -> None:
     head += struct.pack("<3h", 22, 30, 15) + struct.pack("<h", 2)
     head += struct.pack("<12h", 6, 11, *pad) + bytes(24) + struct.pack("<12h", 2500, 1000, *pad)
     head += bytes(2) + bytes(40) + struct.pack("<h", 200) + bytes(248)
-    crc = ishne_checksum(head)
+    crc = crc_hqx(head, 0xFFFF)
     path.write_bytes(b"ISHNE1.0" + struct.pack("<H", crc) + head + _samples(2).T.tobytes())
 
 

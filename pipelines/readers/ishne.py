@@ -7,6 +7,7 @@ sex, race and dates of birth in the header are skipped, so that nothing downstre
 from __future__ import annotations
 
 import struct
+from binascii import crc_hqx
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -79,6 +80,7 @@ class IshneRecording(Recording):
     ) -> NDArray[np.float64]:
         header, rows = self._header, [self.channels.index(c) for c in channels]
         n_leads = len(header.labels)
+        scale = np.array([header.volts[row] for row in rows])[:, None]
         out = np.empty((len(rows), stop - start))
         step = CHUNK_BYTES // (2 * n_leads)
         with self.path.open("rb") as file:
@@ -87,7 +89,6 @@ class IshneRecording(Recording):
                 where = header.first_byte + 2 * n_leads * a
                 content = read_exactly(file, where, 2 * n_leads * n, self.path.name)
                 part = np.frombuffer(content, "<i2").reshape(n, n_leads).T[rows]
-                scale = np.array([header.volts[row] for row in rows])[:, None]
                 out[:, a - start : a - start + n] = np.where(part == _MISSING, np.nan, part * scale)
         return out
 
@@ -127,7 +128,7 @@ def read_header(path: Path) -> IshneHeader:
         if not 0 <= variable <= size - _HEADER_BYTES or not _HEADER_BYTES <= first_byte <= size:
             raise _wrong(path, "block sizes", f"{variable} and {first_byte} bytes")
         if variable <= 1 << 24:
-            crc = _crc_ccitt(head[10:] + file.read(variable))
+            crc = crc_hqx(head[10:] + file.read(variable), 0xFFFF)
             if crc != struct.unpack_from("<H", head, 8)[0]:
                 raise _wrong(path, "checksum", "another one than its content has")
     n_leads, *codes = struct.unpack_from("<13h", head, 156)
@@ -176,13 +177,3 @@ def _start_time(date: tuple[int, ...], time: tuple[int, ...]) -> datetime | None
         return datetime(year, month, day, hour, minute, second)
     except ValueError:
         return None
-
-
-def _crc_ccitt(content: bytes) -> int:
-    """Return the CRC-16 of ISHNE headers: CCITT polynomial, from 0xFFFF, highest bit first."""
-    crc = 0xFFFF
-    for byte in content:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc
