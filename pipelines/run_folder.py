@@ -182,16 +182,14 @@ class RunFolder:
 
     def declaration(self, recording_id: str) -> Declaration | None:
         """Return what the manifest declared of a table of samples, or None."""
-        from pipelines.readers.declaration import Declaration
-
-        declared = self._input(recording_id).get("declared")
-        return Declaration(declared["sfreq"], declared["units"]) if declared else None
+        return _declared(self._input(recording_id))
 
     def open_source(self, recording_id: str) -> Recording:
         """Open the recording that was scored, with what its manifest declared of it."""
         from pipelines.readers import read_recording
 
-        return read_recording(self.source(recording_id), declared=self.declaration(recording_id))
+        entry = self._input(recording_id)
+        return read_recording(entry["path"], declared=_declared(entry))
 
     def _input(self, recording_id: str) -> dict[str, Any]:
         for entry in self.manifest()["inputs"]:
@@ -204,6 +202,13 @@ class RunFolder:
         if not path.is_file():
             raise RunError(f"recording {recording_id!r} has no {path.name} in {self.path.name}")
         return pd.read_parquet(path)
+
+
+def _declared(entry: Mapping[str, Any]) -> Declaration | None:
+    from pipelines.readers.declaration import Declaration
+
+    declared = entry.get("declared")
+    return Declaration(declared["sfreq"], declared["units"]) if declared else None
 
 
 @contextmanager

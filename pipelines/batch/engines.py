@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 
 from pipelines.batch.limits import DEFAULT_TIME_S, Limits
@@ -77,7 +77,11 @@ def _score_here(
     """Score in this process; return what an earlier call did not survive, for another process."""
     marker = job.run_path / STAGING / AT_WORK
     suspect = marker.read_text("utf-8") if marker.is_file() else None
-    with _one_thread():
+    from threadpoolctl import threadpool_limits
+
+    from pipelines.model import one_thread
+
+    with threadpool_limits(1), one_thread():
         score = None
         for entry in entries:
             if entry.recording_id != suspect:
@@ -93,17 +97,3 @@ def _share_of_gpu(workers: int) -> float:
 
     n_gpus = max(1, torch.cuda.device_count())
     return min(1.0, round(n_gpus / workers, 4))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Undo afterwards what :func:`make_scorer` does to the number of threads."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Earlier:
     manifest: dict[str, Any]
     status: dict[str, dict[str, Any]]
 
-    @property
+    @cached_property
     def inputs(self) -> dict[str, dict[str, Any]]:
         """Entries of ``run.json`` by recording_id."""
         return {entry["recording_id"]: entry for entry in self.manifest.get("inputs", ())}

@@ -20,6 +20,7 @@ from pipelines.calibration.patients import (
     make_promise,
 )
 from pipelines.errors import InputError, RarewaveError
+from pipelines.evaluation.confirmed import windows_outside
 from pipelines.inputs import InputRecording, resolve_inputs
 from pipelines.labels import Interval, abnormal_intervals
 from pipelines.model import Model
@@ -151,8 +152,7 @@ def patient_limit(
     baseline : tuple of float, optional
         Windows that reach into this part do not count, nor does its time.
     """
-    if baseline is not None:
-        tables = [t[(t["stop_s"] <= baseline[0]) | (t["start_s"] >= baseline[1])] for t in tables]
+    tables = [windows_outside(table, baseline) for table in tables]
     hours = sum(scored_s(table) for table in tables) / 3600
     if not hours:
         return None

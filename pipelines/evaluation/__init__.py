@@ -86,13 +86,14 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
         Case(
             recording_id=name,
             patient_id=str(status[name].get("patient_id", name)),
-            windows=windows_outside(folder.windows(name), parts[name]),
-            segments=segments_outside(folder.segments(name), folder.windows(name), parts[name]),
+            windows=windows_outside(windows, parts[name]),
+            segments=segments_outside(folder.segments(name), windows, parts[name]),
             truth=truths[name],
             duration_s=float(status[name]["duration_s"]),
             left_out=parts[name],
         )
         for name in wanted
+        for windows in [folder.windows(name)]
     ]
     return {
         "notice": NOTICE,

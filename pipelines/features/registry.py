@@ -7,7 +7,10 @@ model whose names differ. To add a feature, declare it where it is computed
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,13 @@ class Feature:
     meaning: str
 
 
-def features() -> dict[str, Feature]:
+@cache
+def features() -> Mapping[str, Feature]:
     """Return every declared feature by name."""
     from pipelines.features.ecg import FEATURES as ECG
     from pipelines.features.eeg import FEATURES as EEG
 
-    return {feature.name: feature for feature in (*ECG, *EEG)}
+    return MappingProxyType({feature.name: feature for feature in (*ECG, *EEG)})
 
 
 def describe(name: str) -> str:

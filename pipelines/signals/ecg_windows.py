@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipelines.features.ecg import GRID_S, RHYTHM_FEATURES, beat_waveforms, rhythm_features
@@ -47,12 +49,4 @@ def with_rhythm(windows: Windows, recording: Recording) -> Windows:
         rhythm[inside] = rhythm_features(windows.center_s[inside])
     reason = windows.reason.copy()
     reason[np.isnan(rhythm).any(axis=1) & windows.scorable] = NO_NEIGHBOUR
-    return Windows(
-        windows.start_s,
-        windows.stop_s,
-        windows.center_s,
-        windows.channel_values,
-        rhythm,
-        reason,
-        windows.channels,
-    )
+    return replace(windows, common_values=rhythm, reason=reason)
