@@ -12,11 +12,12 @@ from pipelines.errors import RarewaveError
 from pipelines.run_folder import RunFolder
 from pipelines.store import Verdict, may
 
-_VERDICTS: Mapping[str, Verdict] = {
+VERDICT_OF: Mapping[str, Verdict] = {
     "accept": "accepted",
     "reject": "rejected",
     "unsure": "unsure",
 }
+"""The verdict that a command gives."""
 _GROUP_KINDS = ("verdict", "label")
 
 
@@ -36,8 +37,8 @@ def perform(run: RunFolder, recording_id: str, command: keyboard.Command) -> Non
     """Do one thing; what cannot be done is said on the page and changes nothing."""
     try:
         place = here(run, recording_id)
-        if command in _VERDICTS:
-            decide(place, _VERDICTS[command])
+        if command in VERDICT_OF:
+            decide(place, VERDICT_OF[command])
         else:
             _ACTIONS[command](place)
     except RarewaveError as error:
@@ -233,13 +234,9 @@ def _toggle(key: str) -> Callable[[Place], None]:
 
 
 def _toggle_group(place: Place) -> None:
+    """Say that the next decision goes to the whole group, or does not after all."""
     if place.group is not None:
         state.set_whole_group(not state.whole_group())
-
-
-def toggle_group() -> None:
-    """Say that the next decision goes to the whole group, or does not after all."""
-    state.set_whole_group(not state.whole_group())
 
 
 def sign_off(place: Place) -> None:

@@ -25,9 +25,8 @@ def plain(value: object) -> str:
 
 def brand(icon: bytes, name: str, detail: str) -> str:
     """Return the product's mark and name over what is open. `icon` is an SVG of our own."""
-    source = "data:image/svg+xml;base64," + b64encode(icon).decode("ascii")
     return (
-        f'<div class="rw-brand"><img src="{source}" alt=""><div><b>{text(name)}</b>'
+        f'<div class="rw-brand"><img src="{_source(icon)}" alt=""><div><b>{text(name)}</b>'
         f"<small>{text(detail)}</small></div></div>"
     )
 
@@ -97,16 +96,24 @@ def waveform(signal: NDArray[np.float64], sfreq: float, channels: Sequence[str],
         lines.append(f'<polyline points="{points}"/>')
     seconds = signal.shape[1] / sfreq
     names = ", ".join(channels[:3])
-    picture = (
+    svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} '
         f'{height * len(rows):.0f}" width="400" height="{2 * height * len(rows):.0f}">'
         f'<g fill="none" stroke="#71808f" stroke-width="1.6">{"".join(lines)}</g></svg>'
     )
-    source = "data:image/svg+xml;base64," + b64encode(picture.encode()).decode("ascii")
+    return picture(svg, "average of the group", f"{names}, {seconds:.2g} s. {words}")
+
+
+def picture(svg: str, instead: str, caption: str) -> str:
+    """Return a drawing of our own with a caption; `instead` is read where it cannot be seen."""
     return (
-        f'<figure class="rw-wave"><img src="{source}" alt="average of the group">'
-        f"<figcaption>{text(names)}, {seconds:.2g} s. {text(words)}</figcaption></figure>"
+        f'<figure class="rw-wave"><img src="{_source(svg.encode())}" alt="{text(instead)}">'
+        f"<figcaption>{text(caption)}</figcaption></figure>"
     )
+
+
+def _source(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + b64encode(svg).decode("ascii")
 
 
 def more(title: str, content: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,22 +28,18 @@ def overlay(found: NearestNormal) -> str:
         rows = np.argsort(-np.abs(found.window - found.mean).mean(axis=1))[:_MOST]
     parts = [_panel(found, int(row), k) for k, row in enumerate(rows)]
     height = (_HEIGHT + _GAP) * len(rows)
-    picture = (
+    svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" '
         f'width="400" height="{2 * height:.0f}">{"".join(parts)}</svg>'
     )
-    source = "data:image/svg+xml;base64," + b64encode(picture.encode()).decode("ascii")
     names = ", ".join(found.channels[row] for row in rows)
     span = f"{found.axis[0]:.2g} to {found.axis[-1]:.2g} {_WORDS[found.kind]}"
     far = " It is far from anything the model knows." if found.widened > 3 else ""
-    caption = markup.text(
+    caption = (
         f"{names}, {span}. Solid: this window. Dashed: what would fit here, shown by unflagged "
         f"windows of this recording (mean, 10 to 90 %).{far} A picture of the model, no finding."
     )
-    return (
-        f'<figure class="rw-wave"><img src="{source}" alt="window over its nearest normal">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    return markup.picture(svg, "window over its nearest normal", caption)
 
 
 def _panel(found: NearestNormal, row: int, place: int) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from app import review_queue, services, state
+from app import messages, review_queue, services, state
 from pipelines.errors import RarewaveError
 from pipelines.review.groups import Group
 from pipelines.review.reading import Reading
@@ -15,7 +15,7 @@ from pipelines.run_folder import RunFolder
 from pipelines.store import Decision, Event
 from pipelines.store.folding import State, last_undoable, state_of
 
-FILTERS = ("all", "open", "accepted", "rejected", "unsure", "conflict", "added")
+FILTERS = tuple(messages.FILTER_WORDS)
 MANY = 2000
 """From so many segments on, groups are found only when the list is ordered by group."""
 

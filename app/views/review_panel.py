@@ -29,7 +29,6 @@ _STEPS: tuple[tuple[str, keyboard.Command, str, str], ...] = (
     ("Prev. open", "previous_open", ":material/keyboard_double_arrow_left:", "P"),
     ("Next open", "next_open", ":material/keyboard_double_arrow_right:", "N"),
 )
-_DONE = {"accept": "accepted", "reject": "rejected", "unsure": "unsure"}
 _SHOWN = 3
 
 
@@ -151,7 +150,7 @@ def _decision(place: Place, segment_id: str) -> None:
     columns = [*st.columns(2, gap="small"), *st.columns(2, gap="small")]
     for column, (words, command, icon, key) in zip(columns, _BUTTONS, strict=True):
         undo = command == "undo"
-        is_it = latest is not None and latest.verdict == _DONE.get(command)
+        is_it = latest is not None and latest.verdict == commands.VERDICT_OF.get(command)
         column.button(
             f"{words} {key}" if is_it else _hinted(words, key),
             key=f"rw_decide_{command}",
@@ -246,7 +245,8 @@ def _group(place: Place) -> None:
         disabled=place.state == "final" or not place.user,
         help="The next accept, reject, unsure or label goes to the whole group; one undo takes "
         "all of it back",
-        on_click=commands.toggle_group,
+        on_click=commands.perform,
+        args=(place.run, place.recording_id, "group"),
     )
 
 
