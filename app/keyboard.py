@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from pipelines.errors import ConfigError
 from pipelines.store import MAX_LABEL
@@ -33,7 +33,6 @@ Command = Literal[
     "move_on",
     "sign_off",
 ]
-COMMANDS: Final[tuple[str, ...]] = get_args(Command)
 KEYS: Final[Mapping[str, Command]] = {
     "arrowleft": "previous",
     "arrowright": "next",

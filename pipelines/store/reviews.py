@@ -157,11 +157,7 @@ class ReviewStore:
         return target
 
     def events(
-        self,
-        recording_id: str | None = None,
-        *,
-        kinds: Sequence[Kind] | None = None,
-        after: int = 0,
+        self, recording_id: str | None = None, *, kinds: Sequence[Kind] | None = None
     ) -> tuple[Event, ...]:
         """Return events in order, also those of version 1 (all of them verdicts).
 
@@ -171,8 +167,6 @@ class ReviewStore:
             Only this recording.
         kinds : sequence of str, optional
             Only these kinds.
-        after : int
-            Only events with a larger number.
         """
         with self._database.reading() as connection:
             if connection is None:
@@ -182,7 +176,7 @@ class ReviewStore:
             for table in (DECISIONS, EVENTS):
                 if table.name not in known:
                     continue
-                query = sa.select(table).where(table.c.number > after).order_by(table.c.number)
+                query = sa.select(table).order_by(table.c.number)
                 if recording_id is not None:
                     query = query.where(table.c.recording_id == recording_id)
                 if kinds is not None and table is EVENTS:
