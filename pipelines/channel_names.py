@@ -130,6 +130,19 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return result
 
 
+def identify_all(labels: Iterable[str]) -> list[tuple[str, ChannelKind]]:
+    """Return what :func:`identify` does for each of `labels`, the names made unique.
+
+    Examples
+    --------
+    >>> identify_all(["EKG", "EEG T3-REF", "ECG"])
+    [('ECG', 'ecg'), ('T7', 'eeg'), ('ECG-2', 'ecg')]
+    """
+    identified = [identify(label) for label in labels]
+    names = unique_names(name for name, _ in identified)
+    return [(name, kind) for name, (_, kind) in zip(names, identified, strict=True)]
+
+
 def printable(text: str) -> str:
     """Return `text` on one line: unprintable characters dropped, runs of blanks made one."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

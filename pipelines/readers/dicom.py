@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.channel_names import identify, unique_names
+from pipelines.channel_names import identify_all
 from pipelines.errors import RecordingError
 from pipelines.readers.attempt import attempt
 from pipelines.readers.dicom_annotations import annotations_in
@@ -73,11 +73,10 @@ class DicomRecording(Recording):
             )
         )
         leads = [(group.sfreq, lead) for group in runs[0] for lead in group.leads]
-        identified = [identify(lead.label) for _, lead in leads]
-        names = unique_names(name for name, _ in identified)
+        identified = identify_all(lead.label for _, lead in leads)
         self.channels = tuple(
             Channel(name, lead.label, "ecg" if lead.unit == "V" else "misc", sfreq, lead.unit)
-            for name, (sfreq, lead) in zip(names, leads, strict=True)
+            for (name, _), (sfreq, lead) in zip(identified, leads, strict=True)
         )
         self._runs = runs
         stored, pieces = 0.0, []

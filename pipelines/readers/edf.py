@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.channel_names import identify, unique_names
+from pipelines.channel_names import identify_all
 from pipelines.errors import RecordingError
 from pipelines.readers.edf_annotations import RecordTexts, parse_record, pieces_of
 from pipelines.readers.edf_header import EdfHeader, EdfSignal, read_header
@@ -142,11 +142,10 @@ def _texts(path: Path, header: EdfHeader) -> list[RecordTexts]:
 
 
 def _channels(signals: Sequence[EdfSignal], record_s: float) -> tuple[Channel, ...]:
-    identified = [identify(s.label) for s in signals]
-    names = unique_names(name for name, _ in identified)
+    identified = identify_all(s.label for s in signals)
     return tuple(
         Channel(name, s.label, kind, s.per_record / record_s, to_volts(s.unit)[0])
-        for name, (_, kind), s in zip(names, identified, signals, strict=True)
+        for (name, kind), s in zip(identified, signals, strict=True)
     )
 
 

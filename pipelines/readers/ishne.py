@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.channel_names import identify, unique_names
+from pipelines.channel_names import identify_all
 from pipelines.errors import RecordingError
 from pipelines.readers.exact import read_exactly
 from pipelines.recording import MAX_DURATION_S, Channel, Piece, Recording
@@ -68,10 +68,9 @@ class IshneRecording(Recording):
         self.annotations = ()
         self.start_time = header.start_time
         self.pieces = (Piece(0.0, header.n_samples / header.sfreq, 0.0),)
-        names = unique_names(identify(label)[0] for label in header.labels)
         self.channels = tuple(
             Channel(name, label, "ecg", float(header.sfreq))
-            for name, label in zip(names, header.labels, strict=True)
+            for (name, _), label in zip(identify_all(header.labels), header.labels, strict=True)
         )
         self._header = header
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.channel_names import identify, unique_names
+from pipelines.channel_names import identify_all
 from pipelines.readers.attempt import attempt
 from pipelines.recording import Annotation, Channel, ChannelKind, Piece, Recording
 
@@ -132,11 +132,10 @@ def mne_channels(raw: Any) -> list[tuple[str, str]]:
 
 
 def _channels(described: Sequence[MneChannel], sfreq: float) -> tuple[Channel, ...]:
-    identified = [identify(d.label) for d in described]
-    names = unique_names(name for name, _ in identified)
+    identified = identify_all(d.label for d in described)
     return tuple(
         Channel(name, d.label, _kind(d.kind, by_name), sfreq, d.unit, is_bad=d.is_bad)
-        for name, (_, by_name), d in zip(names, identified, described, strict=True)
+        for (name, by_name), d in zip(identified, described, strict=True)
     )
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.channel_names import identify, printable, unique_names
+from pipelines.channel_names import identify_all, printable
 from pipelines.errors import RecordingError
 from pipelines.readers.breaks import pieces_from
 from pipelines.readers.declaration import (
@@ -66,10 +66,9 @@ class TableRecording(Recording):
         self, columns: Sequence[str], declared: Declaration, sfreq: float
     ) -> tuple[Channel, ...]:
         labels = [_split(column)[0] for column in columns]
-        identified = [identify(label) for label in labels]
-        names = unique_names(name for name, _ in identified)
+        identified = identify_all(labels)
         channels = []
-        for column, label, name, (_, kind) in zip(columns, labels, names, identified, strict=True):
+        for column, label, (name, kind) in zip(columns, labels, identified, strict=True):
             entry = _entry(declared, column)
             given = entry.unit or _split(column)[1] or declared.units
             if given is None:

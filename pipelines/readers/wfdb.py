@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.channel_names import identify, unique_names
+from pipelines.channel_names import identify_all
 from pipelines.errors import RecordingError
 from pipelines.readers.wfdb_annotations import read_annotations
 from pipelines.readers.wfdb_header import Segment, load_segment, parse_header
@@ -201,10 +201,8 @@ def _channels(layout: Any, frame_rate: float) -> tuple[Channel, ...]:
     unit and default gain are made for.
     """
     labels = _labels(layout)
-    identified = [identify(label) for label in labels]
-    names = unique_names(name for name, _ in identified)
     channels = []
-    for i, (name, (_, kind), label) in enumerate(zip(names, identified, labels, strict=True)):
+    for i, ((name, kind), label) in enumerate(zip(identify_all(labels), labels, strict=True)):
         given = layout.units[i] or ""
         unit, _ = to_volts(given)
         if kind == "misc" and given.lower() == "mv":
