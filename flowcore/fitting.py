@@ -18,7 +18,14 @@ from flowcore.errors import DataError, ParameterError
 from flowcore.fields import keeps_order, new_field
 from flowcore.ode import Solver
 from flowcore.preprocessing import fit_steps
-from flowcore.refine import Refinement, grid_error, guarded_nll, refine
+from flowcore.refine import (
+    Refinement,
+    grid_error,
+    guarded_mean_nll,
+    guarded_nll,
+    log_prob_on,
+    refine,
+)
 from flowcore.training import Outcome, Progress, Training
 
 METHODS = ("lfm", "jko", "fm")
@@ -143,8 +150,8 @@ def fit_chain(
         outcomes.append(
             refine(chain, rows, recipe.refinement, recipe.refine_training, generator, progress)
         )
-    _solve_each_row_finely_enough(chain, rows)
-    fell_back = start.take_if_better(chain, rows)
+    nll = _solve_each_row_finely_enough(chain, rows)
+    fell_back = start.take_if_better(chain, rows, nll)
     return FittedChain(chain, train, held_out, outcomes, fell_back, start.left(chain))
 
 
@@ -158,15 +165,23 @@ def _solve_finely_enough(chain: FlowChain, rows: lfm.Rows) -> None:
     chain.solver = asked
 
 
-def _solve_each_row_finely_enough(chain: FlowChain, rows: lfm.Rows) -> None:
+def _solve_each_row_finely_enough(chain: FlowChain, rows: lfm.Rows) -> float:
     """Double the solver's steps, at most twice, until few rows move by :data:`ROW_TOLERANCE`.
 
-    A mean over rows can agree between grids where single rows do not.
+    A mean over rows can agree between grids where single rows do not. Returns the held-out
+    likelihood on the grid that is left, as :func:`guarded_nll` does.
     """
+
+    def on(n_steps: int) -> Tensor:
+        return log_prob_on(chain, rows.held_out, rows.held_out_context, n_steps)
+
+    own, fine = on(chain.solver.n_steps), on(2 * chain.solver.n_steps)
     for _ in range(2):
-        if grid_error(chain, rows.held_out, rows.held_out_context) <= ROW_TOLERANCE:
-            return
+        if grid_error(own, fine) <= ROW_TOLERANCE:
+            break
         chain.solver = replace(chain.solver, n_steps=2 * chain.solver.n_steps)
+        own, fine = fine, on(2 * chain.solver.n_steps)
+    return guarded_mean_nll(own, fine, chain.dim)
 
 
 class Start:
@@ -176,13 +191,15 @@ class Start:
         self.nll = guarded_nll(chain, rows.held_out, rows.held_out_context)
         self.weights = [copy.deepcopy(block.state_dict()) for block in chain.blocks]
 
-    def take_if_better(self, chain: FlowChain, rows: lfm.Rows) -> bool:
+    def take_if_better(self, chain: FlowChain, rows: lfm.Rows, nll: float | None = None) -> bool:
         """Undo a training that left the chain worse on held-out rows than its own start.
 
+        `nll` is the held-out likelihood of the chain as it is, where that is known already.
         Returns True if it was worse by more than :data:`NOTHING_GAINED`; below that, rows that
         are Gaussian once whitened simply hold nothing to learn.
         """
-        nll = guarded_nll(chain, rows.held_out, rows.held_out_context)
+        if nll is None:
+            nll = guarded_nll(chain, rows.held_out, rows.held_out_context)
         if nll <= self.nll:
             return False
         for block, weights in zip(chain.blocks, self.weights, strict=False):

@@ -7,7 +7,7 @@ JKO-iFlow (Xu, Cheng and Xie, arXiv 2212.14424).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -108,22 +108,26 @@ def guarded_nll(chain: FlowChain, x: Tensor, context: Tensor | None = None) -> f
 
     ``inf`` where it is not finite or where a grid twice as fine disagrees.
     """
-    own, fine = (-each.mean() for each in _on_two_grids(chain, x, context))
-    if not torch.isfinite(own) or abs(own - fine) > GRID_TOLERANCE * chain.dim:
+    n = chain.solver.n_steps
+    own, fine = (log_prob_on(chain, x, context, steps) for steps in (n, 2 * n))
+    return guarded_mean_nll(own, fine, chain.dim)
+
+
+def guarded_mean_nll(own: Tensor, fine: Tensor, dim: int) -> float:
+    """Return :func:`guarded_nll` from the log-density (n,) on the two grids."""
+    own_nll, fine_nll = -own.mean(), -fine.mean()
+    if not torch.isfinite(own_nll) or abs(own_nll - fine_nll) > GRID_TOLERANCE * dim:
         return float("inf")
-    return own.item()
+    return own_nll.item()
 
 
-def grid_error(chain: FlowChain, x: Tensor, context: Tensor | None = None) -> float:
-    """Return the 95 % quantile over rows of what a grid twice as fine changes, nats."""
-    own, fine = _on_two_grids(chain, x, context)
+def grid_error(own: Tensor, fine: Tensor) -> float:
+    """Return the 95 % quantile over rows (n,) of what a grid twice as fine changes, nats."""
     return torch.quantile((own - fine).abs().nan_to_num(torch.inf, torch.inf), 0.95).item()
 
 
-def _on_two_grids(chain: FlowChain, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the log-density of rows on the chain's grid and on one twice as fine."""
-    steps = chain.solver.n_steps
-    grids = [[k / n for k in range(n + 1)] for n in (steps, 2 * steps)]
+def log_prob_on(chain: FlowChain, x: Tensor, context: Tensor | None, n_steps: int) -> Tensor:
+    """Return the log-density of preprocessed rows on an even grid of `n_steps`, (n,), float64."""
+    grid = replace(chain.solver, n_steps=n_steps).grid()
     with torch.no_grad():
-        own, fine = (chain.flow(x, context, grid).log_prob.double() for grid in grids)
-    return own, fine
+        return chain.flow(x, context, grid).log_prob.double()
