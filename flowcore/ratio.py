@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 from flowcore.errors import DataError, ParameterError
 from flowcore.interpolants import TRIGONOMETRIC, Interpolant
 from flowcore.training import Training, draw, minimise
-from flowcore.velocity import N_TIME_FEATURES, time_features
+from flowcore.velocity import N_TIME_FEATURES, initial, time_features
 
 GAUSS_NODES = (0.5 - math.sqrt(3) / 6, 0.5 + math.sqrt(3) / 6)
 """Nodes of the two-point Gauss rule on [0, 1]; both weights are one half."""
@@ -37,10 +37,7 @@ class TimeScore(nn.Module):
     def __init__(self, dim: int, hidden: int, generator: torch.Generator) -> None:
         super().__init__()
         widths = ((hidden, dim + N_TIME_FEATURES), (hidden, hidden))
-        self.w1, self.w2 = (
-            nn.Parameter(torch.randn(shape, generator=generator) / math.sqrt(shape[1]))
-            for shape in widths
-        )
+        self.w1, self.w2 = (initial(shape, shape[1], generator) for shape in widths)
         self.b1, self.b2 = (nn.Parameter(torch.zeros(hidden)) for _ in widths)
         self.w3 = nn.Parameter(torch.zeros(1, hidden))
         self.b3 = nn.Parameter(torch.zeros(1))

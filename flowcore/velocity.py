@@ -115,18 +115,18 @@ class TanhField(VelocityField):
     ) -> None:
         super().__init__(dim, context_dim)
         self.hidden = hidden
-        self.w1 = _gaussian((hidden, dim), dim, generator)
-        self.w2 = _gaussian((hidden, hidden), hidden, generator)
+        self.w1 = initial((hidden, dim), dim, generator)
+        self.w2 = initial((hidden, hidden), hidden, generator)
         self.w3 = nn.Parameter(torch.zeros(dim, hidden))
-        self.time1 = _gaussian((hidden, N_TIME_FEATURES), N_TIME_FEATURES, generator)
-        self.time2 = _gaussian((hidden, N_TIME_FEATURES), N_TIME_FEATURES, generator)
+        self.time1 = initial((hidden, N_TIME_FEATURES), N_TIME_FEATURES, generator)
+        self.time2 = initial((hidden, N_TIME_FEATURES), N_TIME_FEATURES, generator)
         self.time3 = nn.Parameter(torch.zeros(dim, N_TIME_FEATURES))
         self.b1 = nn.Parameter(torch.empty(hidden).uniform_(-1, 1, generator=generator))
         self.b2 = nn.Parameter(torch.empty(hidden).uniform_(-1, 1, generator=generator))
         self.b3 = nn.Parameter(torch.zeros(dim))
         if context_dim:
-            self.context1 = _gaussian((hidden, context_dim), context_dim, generator)
-            self.context2 = _gaussian((hidden, context_dim), context_dim, generator)
+            self.context1 = initial((hidden, context_dim), context_dim, generator)
+            self.context2 = initial((hidden, context_dim), context_dim, generator)
 
     def config(self) -> dict[str, Any]:
         """Return the arguments that rebuild this field."""
@@ -194,9 +194,8 @@ class TanhField(VelocityField):
         )
 
 
-def _gaussian(
-    shape: tuple[int, int], fan_in: int, generator: torch.Generator | None
-) -> nn.Parameter:
+def initial(shape: tuple[int, ...], fan_in: int, generator: torch.Generator | None) -> nn.Parameter:
+    """Return weights of variance ``1 / fan_in``."""
     return nn.Parameter(torch.randn(shape, generator=generator) / math.sqrt(fan_in))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from flowcore.errors import DataError, ParameterError
 from flowcore.fields.probed import ProbedField
-from flowcore.velocity import N_TIME_FEATURES, VelocityFn, time_features
+from flowcore.velocity import N_TIME_FEATURES, VelocityFn, initial, time_features
 
 
 class DeepField(ProbedField):
@@ -89,8 +89,3 @@ def bias_inputs(t: Tensor, x: Tensor, context: Tensor | None, context_dim: int) 
     if context is None:
         raise DataError("this field was built with a context; pass context")
     return torch.cat([features, context.expand(len(x), -1)], 1)
-
-
-def initial(shape: tuple[int, ...], fan_in: int, generator: torch.Generator | None) -> nn.Parameter:
-    """Return weights of variance ``1 / fan_in``."""
-    return nn.Parameter(torch.randn(shape, generator=generator) / fan_in**0.5)

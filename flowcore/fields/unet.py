@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d
 
 from flowcore.errors import ParameterError
-from flowcore.fields.deep import bias_inputs, initial
+from flowcore.fields.deep import bias_inputs
 from flowcore.fields.probed import ProbedField
-from flowcore.velocity import N_TIME_FEATURES, VelocityFn
+from flowcore.velocity import N_TIME_FEATURES, VelocityFn, initial
 
 KERNEL = 5
 
