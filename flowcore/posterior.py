@@ -16,6 +16,7 @@ from torch import Tensor
 
 from flowcore.chain import FlowChain
 from flowcore.errors import DataError, NumericalError, ParameterError
+from flowcore.preprocessing import normal_like
 
 Target = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -140,7 +141,7 @@ def sample_posterior(
         return log_density.detach(), gradient
 
     like = operator.new_zeros(sampling.n_chains, chain.dim)
-    start = _normal(like, generator)
+    start = normal_like(like, generator)
     latent, acceptance, step = _hamiltonian(target, start, sampling, generator)
     if acceptance == 0:
         raise NumericalError(
@@ -245,7 +246,7 @@ def _hamiltonian(
     for k in range(sampling.n_warmup + sampling.n_draws):
         jitter = 0.8 + 0.4 * float(torch.rand((), generator=generator))
         step = math.exp(log_step) * jitter * scale
-        momentum = _normal(z, generator)
+        momentum = normal_like(z, generator)
         moved, p, new_density, new_gradient = z, momentum, log_density, gradient
         for _ in range(sampling.n_leapfrog):
             p = p + 0.5 * step * new_gradient
@@ -282,7 +283,3 @@ def _check(chain: FlowChain, observed: Tensor, operator: Tensor, sd: Tensor) -> 
         raise DataError("observed or operator hold numbers that are not finite; leave them out")
     if not (sd > 0).all():
         raise DataError("noise_sd must be positive; give the spread of the measurement")
-
-
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)

@@ -84,7 +84,7 @@ class Dequantise(Step):
 
     def train_forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return `x` with the noise added."""
-        return x + self.noise_sd * _noise(x, generator)
+        return x + self.noise_sd * normal_like(x, generator)
 
 
 class Whiten(Step):
@@ -137,7 +137,7 @@ class Whiten(Step):
     def train_forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the whitened rows with deficient axes filled up to the floor."""
         y = self.forward(x)
-        return y + self.fill_sd * _noise(y, generator)
+        return y + self.fill_sd * normal_like(y, generator)
 
 
 class SymmetricWhiten(Whiten):
@@ -160,7 +160,7 @@ class SymmetricWhiten(Whiten):
     def train_forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the whitened rows with deficient axes filled up to the floor."""
         y = super().forward(x)
-        return (y + self.fill_sd * _noise(y, generator)) @ self.axes.T
+        return (y + self.fill_sd * normal_like(y, generator)) @ self.axes.T
 
 
 def shrunk_covariance(y: Tensor) -> Tensor:
@@ -181,9 +181,9 @@ def shrunk_covariance(y: Tensor) -> Tensor:
     return weight * target + (1 - weight) * sample
 
 
-def _noise(x: Tensor, generator: torch.Generator) -> Tensor:
-    draws = torch.randn(x.shape, generator=generator, dtype=torch.float64)
-    return draws.to(x)
+def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Return standard normal numbers of the shape, type and device of `x`, drawn on the CPU."""
+    return torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
 
 
 STEPS: dict[str, type[Step]] = {
