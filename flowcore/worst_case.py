@@ -15,6 +15,7 @@ from torch import Tensor
 from flowcore.block import Block
 from flowcore.errors import DataError, NumericalError, ParameterError
 from flowcore.ode import Solver
+from flowcore.ratio import split_rows
 from flowcore.training import Training, draw, minimise
 from flowcore.velocity import TanhField
 
@@ -114,8 +115,7 @@ def worst_case(
         raise ParameterError(f"radius={radius}, rounds={rounds} must be positive")
     solver = solver or Solver("rk4", 4)
     training = training or Training(steps=150, learning_rate=4e-3, evaluate_every=50)
-    order = torch.randperm(len(x), generator=generator).to(x.device)
-    held_out, train = x[order[: len(x) // 5]], x[order[len(x) // 5 :]]
+    train, held_out = split_rows(x, generator)
     block = Block(TanhField(x.shape[1], hidden, generator=generator).to(x))
     multiplier, reached = radius / _steepness(risk, train), 0.0
     for _ in range(rounds):
