@@ -38,7 +38,10 @@ def conditional_gain(log_prob: Callable[[Tensor], Tensor], chain: FlowChain, x: 
     """
     own = log_prob(x)
     gains = torch.zeros_like(x)
-    (conditional, mean), (to_conditional, to_mean) = likely_values(chain, x), _promised(chain, x)
+    y = chain.columns(x)
+    precision = _precision(chain, y)
+    conditional, mean = _likely(chain, y, precision)
+    to_conditional, to_mean = _promised(y, precision)
     likely = torch.where(to_conditional >= to_mean, conditional, mean)
     promised = torch.maximum(to_conditional, to_mean)
     rows = torch.arange(len(x), device=x.device)
@@ -52,15 +55,16 @@ def conditional_gain(log_prob: Callable[[Tensor], Tensor], chain: FlowChain, x: 
 def likely_values(chain: FlowChain, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the conditional mean of each feature given the others, and its mean, raw units."""
     y = chain.columns(x)
-    precision = _precision(chain, y)
+    return _likely(chain, y, _precision(chain, y))
+
+
+def _likely(chain: FlowChain, y: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
     conditional = y - (y @ precision) / precision.diagonal()
     return _raw(chain, conditional), _raw(chain, torch.zeros_like(y))
 
 
-def _promised(chain: FlowChain, x: Tensor) -> tuple[Tensor, Tensor]:
+def _promised(y: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
     """Return what either replacement would gain if the rows were Gaussian, nats."""
-    y = chain.columns(x)
-    precision = _precision(chain, y)
     own, slope = precision.diagonal(), y @ precision
     return 0.5 * slope.square() / own, slope * y - 0.5 * own * y.square()
 
