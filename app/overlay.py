@@ -12,7 +12,7 @@ from app import markup
 if TYPE_CHECKING:
     from pipelines.nearest_normal import NearestNormal
 
-_WIDTH, _HEIGHT, _GAP = 200.0, 70.0, 6.0
+_WIDTH, _HEIGHT, _GAP = 400.0, 64.0, 6.0
 _MOST = 2
 _COLOURS = {"window": "#b3261e", "usual": "#3b7dbd"}
 _WORDS = {"waveform": "s from the R peak", "spectrum": "Hz"}
@@ -30,7 +30,7 @@ def overlay(found: NearestNormal) -> str:
     height = (_HEIGHT + _GAP) * len(rows)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" '
-        f'width="400" height="{2 * height:.0f}">{"".join(parts)}</svg>'
+        f'width="{_WIDTH:.0f}" height="{height:.0f}">{"".join(parts)}</svg>'
     )
     names = ", ".join(found.channels[row] for row in rows)
     span = f"{found.axis[0]:.2g} to {found.axis[-1]:.2g} {_WORDS[found.kind]}"
