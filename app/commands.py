@@ -53,7 +53,9 @@ def label(run: RunFolder, recording_id: str, number: int) -> None:
         if number >= len(known) or place.current is None:
             return
         latest = place.decisions.get(place.current)
-        off = latest is not None and latest.label == known[number] and not state.whole_group()
+        off = (
+            latest is not None and latest.label == known[number] and not state.is_on("whole_group")
+        )
         _write(place, "label", label="" if off else known[number])
     except RarewaveError as error:
         state.say(str(error))
@@ -65,11 +67,11 @@ def decide(place: Place, verdict: Verdict) -> None:
         return
     segment_id = place.current
     comment = str(state.chosen(state.comment_key(segment_id)) or "")
-    many = state.whole_group() and place.group is not None
+    many = state.is_on("whole_group") and place.group is not None
     members = set(place.group.segment_ids) if many and place.group else {segment_id}
     _write(place, "verdict", verdict=verdict, comment=comment)
     state.set_comment(segment_id, "")
-    if state.moves_on() or many:
+    if state.is_on("move_on") or many:
         done = place.reviewed | members
         target = review_queue.step(place.queue, segment_id, 1, done)
         go_to(place, target or review_queue.step(place.queue, None, 1, done))
@@ -116,7 +118,7 @@ def _write(place: Place, kind: str, **content: Any) -> None:
         state.say("Enter your name in the sidebar: every decision is stored with a name.")
         return
     seen = state.seen(place.recording_id)
-    group = place.group if state.whole_group() and kind in _GROUP_KINDS else None
+    group = place.group if state.is_on("whole_group") and kind in _GROUP_KINDS else None
     if group is not None:
         rows = place.segments.set_index("segment_id")
         members = [s for s in group.segment_ids if s in rows.index]
@@ -131,7 +133,7 @@ def _write(place: Place, kind: str, **content: Any) -> None:
             spans=spans,
             **given,
         )
-        state.set_whole_group(False)
+        state.turn("whole_group", False)
         return
     differs = bool(place.reading.readers) and place.user not in place.reading.readers
     if kind == "verdict" and differs and may(services.roles(place.run), place.user, "adjudication"):
@@ -229,14 +231,14 @@ def _add_event(place: Place) -> None:
     go_to(place, event.segment_id)
 
 
-def _toggle(key: str) -> Callable[[Place], None]:
-    return lambda place: state.put(key, not state.chosen(key))
+def _toggle(switch: state.Switch) -> Callable[[Place], None]:
+    return lambda place: state.turn(switch, not state.is_on(switch))
 
 
 def _toggle_group(place: Place) -> None:
     """Say that the next decision goes to the whole group, or does not after all."""
     if place.group is not None:
-        state.set_whole_group(not state.whole_group())
+        _toggle("whole_group")(place)
 
 
 def sign_off(place: Place) -> None:
@@ -283,6 +285,6 @@ _ACTIONS: Mapping[str, Callable[[Place], None]] = {
     "stop_later": _move_bound(1, 1),
     "take_selection": _take_selection,
     "add_event": _add_event,
-    "move_on": _toggle(state.MOVE_ON),
+    "move_on": _toggle("move_on"),
     "sign_off": sign_off,
 }

@@ -27,7 +27,8 @@ PAGE_S, GAIN, HIGH_PASS, LOW_PASS, MONTAGE = (
 )
 KEYS, SELECTED, FILTER = "rw_keys", "rw_selected", "rw_filter"
 SCOPE = "rw_scope"
-_WHOLE_GROUP = "rw_whole_group"
+_SWITCHED = "rw_switched_"
+Switch = Literal["whole_group", "move_on"]
 NEAREST = "rw_nearest"
 WORK_STATES, WORK_READER = "rw_work_states", "rw_work_reader"
 BASELINE_START, BASELINE_STOP = "rw_baseline_start", "rw_baseline_stop"
@@ -119,11 +120,6 @@ def order() -> Order:
     return cast(Order, st.session_state.get(ORDER, "time"))
 
 
-def moves_on() -> bool:
-    """Return True if a decision opens the next segment that was not reviewed."""
-    return bool(st.session_state.get(MOVE_ON, False))
-
-
 def page_seconds() -> float:
     """Return the length of the page of signal."""
     return float(st.session_state.get(PAGE_S, 10))
@@ -213,18 +209,18 @@ def set_shown(recording_id: str, start_s: float, gain: float) -> None:
     st.session_state[_SHOWN] = (recording_id, start_s, gain)
 
 
-def whole_group() -> bool:
-    """Return True if the next decision goes to the whole group.
+def is_on(switch: Switch) -> bool:
+    """Return True if a switch is on: decide for the whole group, move on after a decision.
 
     No widget holds this: a widget's value that is still on its way from the browser would undo
     what a key press has just set.
     """
-    return bool(st.session_state.get(_WHOLE_GROUP, False))
+    return bool(st.session_state.get(_SWITCHED + switch, False))
 
 
-def set_whole_group(on: bool) -> None:
-    """Say whether the next decision goes to the whole group."""
-    st.session_state[_WHOLE_GROUP] = on
+def turn(switch: Switch, on: bool) -> None:
+    """Turn a switch on or off."""
+    st.session_state[_SWITCHED + switch] = on
 
 
 def seen(recording_id: str) -> int:

@@ -68,7 +68,6 @@ def _body(run: RunFolder, recording_id: str) -> None:
 def _place(run: RunFolder, recording_id: str) -> Place:
     for key, default in ((state.ORDER, "time"), (state.FILTER, "all")):
         state.keep(key, default)
-    state.keep(state.MOVE_ON, False)
     asked = state.address("segment")
     place = here(run, recording_id)
     if asked is not None and asked not in set(place.segments["segment_id"]):
@@ -135,8 +134,14 @@ def _header(place: Place, duration_s: float) -> None:
             label_visibility="collapsed",
         )
         _filter(place)
-        st.toggle(
-            "Move on", key=state.MOVE_ON, help="After a decision, open the next not reviewed (M)"
+        on = state.is_on("move_on")
+        st.button(
+            "Moves on M" if on else "Move on :gray[M]",
+            key=state.MOVE_ON,
+            type="primary" if on else "secondary",
+            help="After a decision, open the next that is not reviewed",
+            on_click=commands.perform,
+            args=(place.run, place.recording_id, "move_on"),
         )
         review_tools.draw(place)
 

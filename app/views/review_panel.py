@@ -235,7 +235,7 @@ def _group(place: Place) -> None:
         markup.section(f"Group {group.number}: {n} alike")
         + markup.waveform(group.average, group.sfreq, group.channels, group.words)
     )
-    on = state.whole_group()
+    on = state.is_on("whole_group")
     st.button(
         f"The next decision is for all {n} G" if on else f"Decide for all {n} :gray[G]",
         key=state.SCOPE,

@@ -135,7 +135,7 @@ def test_order_by_score_changes_the_queue(eeg_run, open_app):
 def test_moving_on_opens_the_next_open_segment(eeg_run, open_app):
     first, second, _ = eeg_run.segment_ids["night_1"]
     app = open_app(eeg_run.path, recording="night_1")
-    app.toggle(key="rw_move_on").set_value(True).run()
+    app.button(key="rw_move_on").click().run()
     button(app, "Accept").click().run()
     assert segment(app) == second
     store = ReviewStore(eeg_run.path / "reviews.sqlite")
