@@ -6,6 +6,10 @@ several seeds. A set is an ``.npz`` file with ``X`` (rows, columns) and ``y`` (1
 as ADBench publishes them.
 
     python benchmarks/tabular.py --data FOLDER --json OUT.json
+
+With ``--rows FOLDER`` each figure is written as it comes, a file a method, and figures that are
+there already are not measured again: a run can be broken off and taken up, and methods can run
+side by side. Memory is the peak while fitting and scoring above what was there (peak_memory.py).
 """
 
 from __future__ import annotations
@@ -14,9 +18,9 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,89 +30,17 @@ import scipy
 import sklearn
 import torch
 from numpy.typing import NDArray
-from sklearn.covariance import EmpiricalCovariance
-from sklearn.ensemble import IsolationForest
+from peak_memory import PeakMemory
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
-from sklearn.svm import OneClassSVM
+from tabular_methods import Floats, Method, knn, methods
 
 import flowcore
-from flowcore import FlowDensityEstimator
 
-Floats = NDArray[np.float64]
-Scorer = Callable[[Floats], Floats]
-Method = Callable[[Floats, int], Scorer]
+__all__ = ["Floats", "environment", "knn", "split"]  # for tabular_parts.py
 CAP = 6000
-
-
-def ours(train: Floats, seed: int) -> Scorer:
-    """The estimator as anybody gets it."""
-    model = FlowDensityEstimator(random_state=seed).fit(train)
-    return model.anomaly_score
-
-
-def knn(train: Floats, seed: int) -> Scorer:
-    """Distance to the fifth nearest training row."""
-    del seed
-    index = NearestNeighbors(n_neighbors=min(5, len(train))).fit(train)
-    return lambda rows: index.kneighbors(rows)[0][:, -1]
-
-
-def lof(train: Floats, seed: int) -> Scorer:
-    """Local outlier factor, 20 neighbours."""
-    del seed
-    model = LocalOutlierFactor(n_neighbors=min(20, len(train) - 1), novelty=True).fit(train)
-    return lambda rows: -model.score_samples(rows)
-
-
-def mahalanobis(train: Floats, seed: int) -> Scorer:
-    """Distance under the covariance of the training rows (pseudo-inverse)."""
-    del seed
-    return EmpiricalCovariance().fit(train).mahalanobis
-
-
-def gmm(train: Floats, seed: int) -> Scorer:
-    """Gaussian mixture of four components."""
-    n = max(1, min(4, len(train) // 10))
-    model = GaussianMixture(n, reg_covar=1e-3, random_state=seed).fit(train)
-    return lambda rows: -model.score_samples(rows)
-
-
-def isolation_forest(train: Floats, seed: int) -> Scorer:
-    """Isolation forest, 100 trees."""
-    model = IsolationForest(random_state=seed).fit(train)
-    return lambda rows: -model.score_samples(rows)
-
-
-def ocsvm(train: Floats, seed: int) -> Scorer:
-    """One-class support vector machine, radial kernel."""
-    del seed
-    model = OneClassSVM().fit(train)
-    return lambda rows: -model.score_samples(rows)
-
-
-class Chance:
-    """Random scores: the floor."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = np.random.default_rng(seed + 10_000)
-
-    def __call__(self, rows: Floats) -> Floats:
-        """Return one random number a row."""
-        return self.generator.random(len(rows))
-
-
-METHODS: dict[str, Method] = {
-    "flowcore": ours,
-    "knn5": knn,
-    "lof": lof,
-    "mahalanobis": mahalanobis,
-    "gmm": gmm,
-    "isolation_forest": isolation_forest,
-    "ocsvm": ocsvm,
-    "random": lambda train, seed: Chance(seed),
-}
+Rows = list[dict[str, Any]]
+WARM_UP = 200
+"""Rows of noise that every method is run on first: loading libraries is not its time or memory."""
 
 
 def split(path: Path, seed: int) -> tuple[Floats, Floats, NDArray[np.int_]]:
@@ -127,13 +59,20 @@ def split(path: Path, seed: int) -> tuple[Floats, Floats, NDArray[np.int_]]:
     return (train - center) / scale, (test - center) / scale, labels
 
 
+def is_set(path: Path) -> bool:
+    """Tell a table with labels from other archives that lie in the same folder."""
+    with np.load(path) as archive:
+        return {"X", "y"} <= set(archive.files)
+
+
 def measure(method: Method, train: Floats, test: Floats, labels: Any, seed: int) -> dict[str, Any]:
-    """Fit, score and time one method."""
-    started = time.process_time()  # other jobs on the machine do not count
-    score = method(train, seed)
-    fitted = time.process_time()
-    scores = score(test)
-    scored = time.process_time()
+    """Fit, score, time and weigh one method."""
+    with PeakMemory() as memory:
+        started = time.process_time()  # other jobs on the machine do not count
+        score = method(train, seed)
+        fitted = time.process_time()
+        scores = score(test)
+        scored = time.process_time()
     if not np.isfinite(scores).all():
         raise ValueError("scores are not finite")
     return {
@@ -141,46 +80,99 @@ def measure(method: Method, train: Floats, test: Floats, labels: Any, seed: int)
         "ap": round(float(average_precision_score(labels, scores)), 5),
         "fit_cpu_s": round(fitted - started, 3),
         "score_cpu_s": round(scored - fitted, 3),
+        "peak_mb": memory.mb,
     }
 
 
-def rows_of(paths: list[Path], seeds: int, names: list[str]) -> Iterator[dict[str, Any]]:
-    """Measure every method on every set and seed."""
-    for path in paths:
-        for seed in range(seeds):
-            train, test, labels = split(path, seed)
-            for name in names:
-                result = measure(METHODS[name], train, test, labels, seed)
-                shape = {"n_train": len(train), "n_test": len(test), "d": train.shape[1]}
-                yield {"set": path.stem, "seed": seed, "method": name, **shape, **result}
-                print(path.stem, seed, name, result, file=sys.stderr, flush=True)
-
-
-def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Means over sets (each the mean over its seeds), worst fit, wins over kNN."""
-    names = list(dict.fromkeys(r["method"] for r in rows))
-    sets = list(dict.fromkeys(r["set"] for r in rows))
-
-    def mean(method: str, data: str, what: str) -> float:
-        return float(np.mean([r[what] for r in rows if (r["method"], r["set"]) == (method, data)]))
-
-    table = {}
+def warm_up(names: list[str]) -> None:
+    """Run every method once on noise."""
+    rows = np.random.default_rng(0).normal(size=(WARM_UP, 4))
+    labels = np.arange(WARM_UP) % 2
     for name in names:
-        auroc = [mean(name, data, "auroc") for data in sets]
+        measure(methods()[name], rows, rows, labels, 0)
+
+
+def run(paths: list[Path], seeds: list[int], names: list[str], folder: Path | None) -> Rows:
+    """Return a row a set, seed and method: those in the folder, and the others measured."""
+    rows = [] if folder is None else stored(folder)
+    known = {(row["set"], row["seed"], row["method"]) for row in rows}
+    warm_up(names)
+    for seed in seeds:
+        for path in paths:
+            missing = [name for name in names if (path.stem, seed, name) not in known]
+            if not missing:
+                continue
+            train, test, labels = split(path, seed)
+            shape = {"n_train": len(train), "n_test": len(test), "d": train.shape[1]}
+            for name in missing:
+                result = measure(methods()[name], train, test, labels, seed)
+                row = {"set": path.stem, "seed": seed, "method": name, **shape, **result}
+                row |= {"commit": commit()} if name == "flowcore" else {}
+                rows.append(row)
+                print(path.stem, seed, name, result, file=sys.stderr, flush=True)
+                if folder is not None:
+                    with (folder / f"{name}.jsonl").open("a") as file:
+                        file.write(json.dumps(row) + "\n")
+    wanted = {(path.stem, seed) for path in paths for seed in seeds}
+    return [row for row in rows if (row["set"], row["seed"]) in wanted]
+
+
+def stored(folder: Path) -> Rows:
+    """Return what earlier calls left in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [line for f in sorted(folder.glob("*.jsonl")) for line in f.read_text().splitlines()]
+    return [json.loads(line) for line in lines]
+
+
+def summary(rows: Rows) -> dict[str, dict[str, Any]]:
+    """Means over sets (each the mean over its seeds), worst fit, wins over kNN.
+
+    A method is summed up over the sets it was run on; `n_sets` and `n_runs` say how many.
+    """
+    order = list(methods())
+    names = sorted({row["method"] for row in rows}, key=order.index)
+    table: dict[str, dict[str, Any]] = {}
+    peer = _by_set([row for row in rows if row["method"] == "knn5"], "auroc")
+    for name in names:
+        own = [row for row in rows if row["method"] == name]
+        auroc = _by_set(own, "auroc")
+        peaks = [row["peak_mb"] for row in own if row["peak_mb"] is not None]
         table[name] = {
-            "auroc": round(float(np.mean(auroc)), 4),
-            "median_auroc": round(float(np.median(auroc)), 4),
-            "ap": round(float(np.mean([mean(name, data, "ap") for data in sets])), 4),
-            "fit_cpu_s": round(float(np.mean([mean(name, data, "fit_cpu_s") for data in sets])), 2),
-            "longest_fit_cpu_s": max(r["fit_cpu_s"] for r in rows if r["method"] == name),
-            "score_cpu_s": round(
-                float(np.mean([mean(name, data, "score_cpu_s") for data in sets])), 3
-            ),
+            "n_sets": len(auroc),
+            "n_runs": len(own),
+            "auroc": round(float(np.mean(list(auroc.values()))), 4),
+            "median_auroc": round(float(np.median(list(auroc.values()))), 4),
+            "ap": round(float(np.mean(list(_by_set(own, "ap").values()))), 4),
+            "fit_cpu_s": round(float(np.mean(list(_by_set(own, "fit_cpu_s").values()))), 2),
+            "longest_fit_cpu_s": max(row["fit_cpu_s"] for row in own),
+            "score_cpu_s": round(float(np.mean(list(_by_set(own, "score_cpu_s").values()))), 3),
+            "peak_mb": round(float(np.mean(peaks)), 1) if peaks else None,
+            "largest_peak_mb": max(peaks) if peaks else None,
         }
-        if "knn5" in names:
-            ahead = [a > mean("knn5", data, "auroc") for a, data in zip(auroc, sets, strict=True)]
+        if peer:
+            ahead = [value > peer[data] for data, value in auroc.items() if data in peer]
             table[name]["sets_ahead_of_knn5"] = sum(ahead)
     return table
+
+
+def _by_set(rows: Rows, what: str) -> dict[str, float]:
+    """Return the mean over seeds for each set."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        values.setdefault(row["set"], []).append(row[what])
+    return {name: float(np.mean(found)) for name, found in values.items()}
+
+
+def commit() -> str | None:
+    """Return the commit that last changed flowcore, where git is there to tell."""
+    command = ["git", "log", "-1", "--format=%h", "--", str(Path(flowcore.__file__).parent)]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip() or None
 
 
 def environment() -> dict[str, Any]:
@@ -213,12 +205,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default=os.environ.get("RAREWAVE_DATA"), help="folder of .npz")
     parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--rows", type=Path, help="folder of figures to take up and add to")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--sets", nargs="*", help="parts of file names; all by default")
-    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="*", choices=list(methods()), default=list(methods()))
     arguments = parser.parse_args()
     paths = sorted(Path(arguments.data).rglob("*.npz")) if arguments.data else []
+    paths = [path for path in paths if is_set(path)]
     if arguments.sets:
         paths = [p for p in paths if any(part in p.stem for part in arguments.sets)]
     if not paths:
@@ -229,7 +223,7 @@ def main() -> int:
         )
         return 1
     torch.set_num_threads(arguments.threads)
-    rows = list(rows_of(paths, arguments.seeds, arguments.methods))
+    rows = run(paths, list(range(arguments.seeds)), arguments.methods, arguments.rows)
     table = summary(rows)
     print(json.dumps(table, indent=2))
     if arguments.json:
