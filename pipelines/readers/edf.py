@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipelines.channel_names import identify_all
 from pipelines.errors import RecordingError
-from pipelines.readers.edf_annotations import RecordTexts, parse_record, pieces_of
+from pipelines.readers.edf_annotations import Texts, parse_records, pieces_of
 from pipelines.readers.edf_header import EdfHeader, EdfSignal, read_header
 from pipelines.readers.exact import read_exactly
 from pipelines.recording import Annotation, Channel, Piece, Recording
@@ -21,12 +22,14 @@ from pipelines.units import to_volts
 
 CHUNK_BYTES = 4 << 20
 """Most bytes of the file held in memory at once while reading."""
+_SMALL_RECORD = 1 << 13
+"""Bytes of a data record up to which whole ones are read for their annotations."""
 
 
 class EdfRecording(Recording):
     """An EDF or BDF file; made by :func:`read_edf`."""
 
-    def __init__(self, path: Path, header: EdfHeader, texts: Sequence[RecordTexts]) -> None:
+    def __init__(self, path: Path, header: EdfHeader, texts: Texts | None) -> None:
         signals = [s for s in header.signals if not s.is_annotation]
         if not signals:
             raise RecordingError(
@@ -37,7 +40,7 @@ class EdfRecording(Recording):
         self.files = (path,)
         self.format = header.format
         self.channels = _channels(signals, header.record_s)
-        zero = (texts[0].start_s or 0.0) if texts else 0.0
+        zero = (texts.starts[0] or 0.0) if texts else 0.0
         self.pieces = _pieces(path.name, header, texts, signals)
         self.annotations = _annotations(texts, zero)
         self.start_time = header.start_time and header.start_time + timedelta(seconds=zero)
@@ -124,21 +127,36 @@ def read_edf(path: Path) -> EdfRecording:
     return EdfRecording(path, header, _texts(path, header))
 
 
-def _texts(path: Path, header: EdfHeader) -> list[RecordTexts]:
+def _texts(path: Path, header: EdfHeader) -> Texts | None:
     """Read the annotation signals of every data record, if there are any."""
     signals = [s for s in header.signals if s.is_annotation]
     if not signals:
-        return []
-    texts = []
-    with path.open("rb") as file:
-        for record in range(header.n_records):
-            blocks = []
-            for signal in signals:
-                where = record * header.record_samples + signal.offset
-                file.seek(header.first_byte + where * header.sample_bytes)
-                blocks.append(file.read(signal.per_record * header.sample_bytes))
-            texts.append(parse_record(blocks))
-    return texts
+        return None
+    with path.open("rb", buffering=0) as file:
+        return parse_records(_annotation_blocks(file, header, signals))
+
+
+def _annotation_blocks(
+    file: RawIOBase, header: EdfHeader, signals: Sequence[EdfSignal]
+) -> Iterator[list[bytes]]:
+    """Yield the bytes of each annotation signal, data record by data record."""
+    width, step, first = header.sample_bytes, header.record_bytes, header.first_byte
+    places = [(s.offset * width, s.per_record * width) for s in signals]
+    if step > _SMALL_RECORD:
+        for record in range(first, first + header.n_records * step, step):
+            yield [_part_of(file, record + start, length) for start, length in places]
+        return
+    at_once = CHUNK_BYTES // step or 1
+    for record in range(0, header.n_records, at_once):
+        n = min(at_once, header.n_records - record)
+        block = _part_of(file, first + record * step, n * step)
+        for place in range(0, n * step, step):
+            yield [block[place + start : place + start + length] for start, length in places]
+
+
+def _part_of(file: RawIOBase, first_byte: int, n_bytes: int) -> bytes:
+    file.seek(first_byte)
+    return file.read(n_bytes) or b""
 
 
 def _channels(signals: Sequence[EdfSignal], record_s: float) -> tuple[Channel, ...]:
@@ -150,17 +168,17 @@ def _channels(signals: Sequence[EdfSignal], record_s: float) -> tuple[Channel, .
 
 
 def _pieces(
-    name: str, header: EdfHeader, texts: Sequence[RecordTexts], signals: Sequence[EdfSignal]
+    name: str, header: EdfHeader, texts: Texts | None, signals: Sequence[EdfSignal]
 ) -> tuple[Piece, ...]:
-    if not header.format.endswith("+D") or not texts:
+    if not header.format.endswith("+D") or texts is None:
         return (Piece(0.0, header.n_records * header.record_s, 0.0),)
     half_a_sample = 0.5 * header.record_s / max(s.per_record for s in signals)
-    return pieces_of([t.start_s for t in texts], header.record_s, half_a_sample, name)
+    return pieces_of(texts.starts, header.record_s, half_a_sample, name)
 
 
-def _annotations(texts: Sequence[RecordTexts], zero: float) -> tuple[Annotation, ...]:
+def _annotations(texts: Texts | None, zero: float) -> tuple[Annotation, ...]:
     """Return all annotations on the recording's clock, in order of onset."""
-    found = (replace(a, onset=a.onset - zero) for text in texts for a in text.annotations)
+    found = (replace(a, onset=a.onset - zero) for a in (texts.annotations if texts else ()))
     return tuple(sorted(found, key=lambda a: a.onset))
 
 

@@ -7,35 +7,49 @@ empty text and says when the record starts, which is all that tells a gap in EDF
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from pipelines.channel_names import printable
 from pipelines.errors import RecordingError
 from pipelines.recording import MAX_DURATION_S, Annotation, Piece
 
+_ONLY_A_START = b"\x14\x14\x00"
+"""Follows the stamp of a data record without annotations of its own."""
 _STAMP = re.compile(rb"([+-]\d{1,12}(?:\.\d*)?)(?:\x15(\d{1,12}(?:\.\d*)?))?\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordTexts:
-    """What the annotation signals of one data record hold.
+class Texts(NamedTuple):
+    """What the annotation signals of a file hold.
 
     Attributes
     ----------
-    start_s : float or None
-        When the record starts, in seconds after the header's start time; None if not stated.
-    annotations : tuple of Annotation
+    starts : list of float or None
+        When each data record starts, in seconds after the header's start time; None if not stated.
+    annotations : list of Annotation
         Onsets in seconds after the header's start time.
     """
 
-    start_s: float | None
-    annotations: tuple[Annotation, ...]
+    starts: list[float | None]
+    annotations: list[Annotation]
 
 
-def parse_record(blocks: list[bytes]) -> RecordTexts:
-    """Parse the bytes of each annotation signal of one data record; damaged lists are skipped."""
+def parse_records(records: Iterable[Sequence[bytes]]) -> Texts:
+    """Parse the bytes of each annotation signal of each data record; damaged lists are skipped."""
+    texts = Texts([], [])
+    for blocks in records:
+        stamp, ended, rest = blocks[0].partition(_ONLY_A_START)
+        if len(blocks) == 1 and ended and not rest.strip(b"\x00"):  # as in most records
+            match = _STAMP.match(stamp)
+            texts.starts.append(float(match[1]) if match else None)
+        else:
+            texts.starts.append(_parse_record(blocks, texts.annotations))
+    return texts
+
+
+def _parse_record(blocks: Sequence[bytes], found: list[Annotation]) -> float | None:
+    """Return when a data record starts, and add its annotations to those found."""
     start_s: float | None = None
-    found: list[Annotation] = []
     for number, block in enumerate(blocks):
         for tal in block.split(b"\x00"):
             stamp, separator, texts = tal.partition(b"\x14")
@@ -51,7 +65,7 @@ def parse_record(blocks: list[bytes]) -> RecordTexts:
                 text = printable(word.decode("utf-8", errors="replace"))
                 if text:
                     found.append(Annotation(onset, duration, text))
-    return RecordTexts(start_s, tuple(found))
+    return start_s
 
 
 def pieces_of(
