@@ -74,7 +74,8 @@ class ThresholdSettings(_Section):
         Share of usual windows that exceed the threshold. If nothing is given, 0.001; for heart
         beats of patients that the model was not fitted on, 0.01.
     events_per_hour, events_per_day : float or None
-        False events, flagged segments of usual recording, per hour or day.
+        False events, flagged segments of usual recording, per hour or day. Of an ECG: of beats,
+        and as many again of windows of rhythm.
     """
 
     window_rate: float | None = Field(default=None, gt=0, lt=1)
@@ -148,6 +149,9 @@ class Settings(_Section):
     eeg : EegSettings
     trim : bool
         Leave out windows that lie far from all others before fitting.
+    rhythm : bool
+        ECG: also learn which rhythm is usual over a minute, where there is enough of it, so that
+        one that is irregular without odd beats is flagged.
 
     Examples
     --------
@@ -160,6 +164,7 @@ class Settings(_Section):
     segments: SegmentSettings = SegmentSettings()
     eeg: EegSettings = EegSettings()
     trim: bool = True
+    rhythm: bool = True
 
 
 def settings_for(settings: Settings, kind: str) -> Settings:

@@ -17,6 +17,8 @@ AamiClass = Literal["N", "S", "V", "F", "Q"]
 _SYMBOLS: dict[AamiClass, str] = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
 _CLASS_OF = {symbol: name for name, symbols in _SYMBOLS.items() for symbol in symbols}
 
+_STEADY = frozenset({"N", "NSR", "SBR", "PREX", "P"})
+
 _WORD = r"""(?:
     seizures? | sei?z | sz | sz_\w+ | (?:fn|gn|sp|cp|ab|tn|cn|tc|at|my)sz | convulsions?
   | absences? | (?:tonic|clonic|myoclonic|atonic)\b\s*-?\s*(?:clonic|jerks?|seizures?)?
@@ -83,3 +85,20 @@ def is_abnormal(annotation: Annotation) -> bool:
     for pattern in (_DENIED, _FREE, _NEAR_ICTAL):
         text = pattern.sub(" ", text)
     return _ABNORMAL.search(text) is not None
+
+
+def is_abnormal_rhythm(annotation: Annotation) -> bool:
+    """Return True if a rhythm note of a WFDB record names another rhythm than sinus or paced.
+
+    Codes of PhysioNet: all but ``N`` (and ``NSR``), ``SBR`` (sinus bradycardia), ``PREX`` (sinus
+    rhythm with pre-excitation) and ``P`` (paced) are arrhythmias here. A note without a code
+    says nothing.
+
+    Examples
+    --------
+    >>> [is_abnormal_rhythm(Annotation(0.0, 9.0, f"rhythm: {c}")) for c in ("AFIB", "N", "P")]
+    [True, False, False]
+    """
+    kind, _, code = annotation.description.partition(":")
+    code = code.strip().upper()
+    return not annotation.is_beat and kind == "rhythm" and bool(code) and code not in _STEADY

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.errors import InputError
-from pipelines.label_rules import AamiClass, aami_class, is_abnormal
+from pipelines.label_rules import AamiClass, aami_class, is_abnormal, is_abnormal_rhythm
 from pipelines.readers.wfdb_annotations import BEAT_SYMBOLS
 from pipelines.recording import Annotation, Recording
 
@@ -19,6 +19,7 @@ __all__ = [
     "Interval",
     "aami_class",
     "abnormal_intervals",
+    "abnormal_rhythms",
     "is_abnormal",
     "read_labels_csv",
 ]
@@ -68,6 +69,21 @@ def abnormal_intervals(
         if is_abnormal(annotation) or (include_unclassified and doubtful):
             chosen.append(annotation)
     return tuple(sorted(_joined(chosen)))
+
+
+def abnormal_rhythms(recording: Recording) -> tuple[Interval, ...]:
+    """Return the stretches that the recording's own annotations call an arrhythmia, by onset.
+
+    Rhythm notes of WFDB records (``"(AFIB"``), and whatever :func:`abnormal_intervals` gives a
+    length.
+    """
+    notes = [
+        Interval(a.onset, a.onset + a.duration, a.description)
+        for a in recording.annotations
+        if is_abnormal_rhythm(a)
+    ]
+    found = [*notes, *abnormal_intervals(recording)]
+    return tuple(sorted(each for each in found if each.offset_s > each.onset_s))
 
 
 def read_labels_csv(

@@ -21,6 +21,7 @@ from pipelines.labels import abnormal_intervals
 from pipelines.patient_hashes import patient_facts
 from pipelines.provenance import signal_hash
 from pipelines.recording import Recording
+from pipelines.rhythm.model import Minutes, RhythmModel
 from pipelines.signals.channel_choice import common_channels
 from pipelines.signals.extraction import (
     Kind,
@@ -70,6 +71,8 @@ class Model:
         What it looks at: see :func:`pipelines.signals.channel_choice.choose_channels`.
     domain : Domain or None
         What its recordings look like as a whole; None in models of earlier versions.
+    rhythm : RhythmModel or None
+        ECG: what rhythm is usual over a minute; None where too little was there to learn it from.
     """
 
     kind: Kind
@@ -84,6 +87,7 @@ class Model:
     sources: dict[str, Any]
     channels: tuple[str, ...] = ()
     domain: Domain | None = None
+    rhythm: RhythmModel | None = None
 
     @property
     def threshold(self) -> float:
@@ -163,7 +167,10 @@ def fit_model(
     """
     settings = settings_for(settings or Settings(), kind)
     plan = _plan(recordings, kind, settings)
-    X, groups, names, described = _rows(recordings, kind, plan, baseline, use_annotations, progress)
+    minutes = Minutes(baseline, use_annotations) if kind == "ecg" and settings.rhythm else None
+    X, groups, names, described = _rows(
+        recordings, kind, plan, baseline, use_annotations, progress, minutes
+    )
     usual = usual_rows(X) if settings.trim else np.ones(len(X), dtype=bool)
     numbers = _patient_numbers(patients, recordings)
     part = split(numbers[groups])
@@ -178,6 +185,10 @@ def fit_model(
     hours = sum(recording.duration_s for recording in recordings) / 3600
     rate = NEW_PATIENT_RATE[kind] if part.by_patient else WINDOW_RATE
     calibration = calibrate(scores, usual[part.judged], settings, len(X) / hours, rate)
+    rhythm = None
+    if minutes is not None:
+        with one_thread():
+            rhythm = minutes.fit(numbers, calibration, settings, seed, device)
     signals = sorted(signal_hash(recording) for recording in recordings)
     return Model(
         kind=kind,
@@ -195,11 +206,13 @@ def fit_model(
             "use_annotations": use_annotations,
             "seed": seed,
             "n_calibration_patients": part.n_patients_held_out,
+            "n_rhythm_windows": None if minutes is None else len(minutes),
             "signal_sha256": signals,
             **patient_facts(stated_patients, signals),
         },
         channels=plan.channels,
         domain=learn_domain(described, names, numbers),
+        rhythm=rhythm,
     )
 
 
@@ -252,10 +265,12 @@ def _rows(
     baseline: tuple[float, float] | None,
     use_annotations: bool,
     progress: Progress | None,
+    minutes: Minutes | None = None,
 ) -> tuple[Floats, NDArray[np.int64], tuple[str, ...], list[Floats]]:
     """Return the feature rows to fit on, the recording each is from, and the features' names.
 
-    Last what each recording looks like as a whole, see :func:`pipelines.domain.descriptors`.
+    Last what each recording looks like as a whole, see :func:`pipelines.domain.descriptors`. An
+    ECG's windows of rhythm are added to `minutes`.
     """
     rows, groups, names, described = [], [], set(), []
     for number, recording in enumerate(recordings):
@@ -269,6 +284,8 @@ def _rows(
         features = feature_matrix(windows, kind)
         rows.append(features[wanted])
         described.append(descriptors(windows, features, kind)[wanted])
+        if minutes is not None:
+            minutes.add(recording, windows)
         groups.append(np.full(len(rows[-1]), number))
         names.add(feature_names(windows, kind))
         if progress is not None:

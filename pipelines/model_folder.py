@@ -30,6 +30,9 @@ from pipelines.domain import Domain
 from pipelines.errors import ModelError
 from pipelines.features.registry import describe
 from pipelines.model import Model
+from pipelines.rhythm.storing import about as about_rhythm
+from pipelines.rhythm.storing import from_state as rhythm_from_state
+from pipelines.rhythm.storing import to_state as rhythm_to_state
 
 PIPELINE_VERSION = 1
 CALIBRATION, CARD = "calibration.json", "card.md"
@@ -44,6 +47,10 @@ def save_model(model: Model, path: str | Path) -> None:
         tensors |= {
             f"domain.{name}": torch.from_numpy(getattr(model.domain, name)) for name in _DOMAIN
         }
+    rhythm: dict[str, Any] | None = None
+    if model.rhythm is not None:
+        of_rhythm, rhythm = rhythm_to_state(model.rhythm)
+        tensors |= of_rhythm
     config["pipeline"] = {
         "version": PIPELINE_VERSION,
         "kind": model.kind,
@@ -51,14 +58,18 @@ def save_model(model: Model, path: str | Path) -> None:
         "channels": list(model.channels),
         "features": list(model.names),
         "domain": None if model.domain is None else list(model.domain.names),
+        "rhythm": rhythm,
         "settings": model.settings.model_dump(),
         "n_fitted": model.n_fitted,
         "n_trimmed": model.n_trimmed,
         "sources": model.sources,
         "versions": provenance.versions(),
     }
+    facts = _calibration_facts(model.calibration)
+    if model.rhythm is not None:
+        facts["rhythm"] = _calibration_facts(model.rhythm.calibration)
     documents = {
-        CALIBRATION: json.dumps(_calibration_facts(model.calibration), indent=1) + "\n",
+        CALIBRATION: json.dumps(facts, indent=1) + "\n",
         CARD: model_card(model),
     }
     try:
@@ -107,7 +118,7 @@ def load_model(path: str | Path, device: str = "auto") -> Model:
             f"{PIPELINE_VERSION}; fit it again or update rarewave"
         )
     try:
-        return _model(pipeline, tensors, estimator, folder)
+        return _model(pipeline, tensors, estimator, folder, device)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise ModelError(
             f"{folder.name} is incomplete ({type(error).__name__}); fit it again"
@@ -119,28 +130,40 @@ def _model(
     tensors: dict[str, torch.Tensor],
     estimator: FlowDensityEstimator,
     folder: Path,
+    device: str,
 ) -> Model:
     stored = json.loads((folder / CALIBRATION).read_text("utf-8"))
-    promise = stored.get("promise")
+    of_rhythm = stored.get("rhythm")
     return Model(
         kind=pipeline["kind"],
         sfreq=float(pipeline["sfreq"]),
         names=tuple(pipeline["features"]),
         center=tensors["pipeline.center"].numpy(),
         estimator=estimator,
-        calibration=Calibration(
-            np.asarray(stored["scores"], dtype=np.float64),
-            float(stored["window_rate"]),
-            float(stored["threshold"]),
-            bool(stored["extrapolated"]),
-            None if promise is None else Promise.from_json(promise),
-        ),
+        calibration=_calibration(stored),
         settings=parse_settings(pipeline["settings"], "the model's config.json"),
         n_fitted=int(pipeline["n_fitted"]),
         n_trimmed=int(pipeline["n_trimmed"]),
         sources=dict(pipeline["sources"]),
         channels=tuple(pipeline.get("channels", ())),
         domain=_domain(pipeline, tensors),
+        rhythm=rhythm_from_state(
+            tensors,
+            pipeline.get("rhythm"),
+            None if of_rhythm is None else _calibration(of_rhythm),
+            device,
+        ),
+    )
+
+
+def _calibration(stored: dict[str, Any]) -> Calibration:
+    promise = stored.get("promise")
+    return Calibration(
+        np.asarray(stored["scores"], dtype=np.float64),
+        float(stored["window_rate"]),
+        float(stored["threshold"]),
+        bool(stored["extrapolated"]),
+        None if promise is None else Promise.from_json(promise),
     )
 
 
@@ -182,7 +205,7 @@ is not flagged is not thereby normal.
 ## Features
 
 {features}
-"""
+{about_rhythm(model.rhythm, sources.get("n_rhythm_windows"))}"""
 
 
 def _about_channels(model: Model) -> str:

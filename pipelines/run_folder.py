@@ -9,6 +9,7 @@
       recordings/<recording_id>/windows.parquet  one row a window
       recordings/<recording_id>/segments.parquet one row a flagged segment
       recordings/<recording_id>/features.parquet the features behind each window, for audit
+      recordings/<recording_id>/rhythm.parquet   one row a minute of an ECG's rhythm, if it is scored
       recordings/<recording_id>/drift.json       is it, as a whole, like the recordings of the fit?
 """
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pipelines.readers.declaration import Declaration
     from pipelines.recording import Recording
 
-DRIFT = "drift.json"
+DRIFT, RHYTHM = "drift.json", "rhythm"
 WINDOW_SCHEMA = pa.schema(
     [
         pa.field("recording_id", pa.string(), nullable=False),
@@ -164,6 +165,16 @@ class RunFolder:
     def features(self, recording_id: str) -> pd.DataFrame:
         """Return ``features.parquet``: one row a window, one column a feature, by window_index."""
         return self._table(recording_id, "features")
+
+    def rhythm(self, recording_id: str) -> pd.DataFrame:
+        """Return ``rhythm.parquet``: the windows of rhythm, with their features as columns behind.
+
+        No rows where the rhythm was not scored: of an EEG, by a model without that part, in runs
+        of earlier versions.
+        """
+        if not (self.recording_folder(recording_id) / f"{RHYTHM}.parquet").is_file():
+            return WINDOW_SCHEMA.empty_table().to_pandas()
+        return self._table(recording_id, RHYTHM)
 
     def drift(self, recording_id: str) -> dict[str, Any] | None:
         """Return ``drift.json``: whether the recording differs as a whole from those of the fit.

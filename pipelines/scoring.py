@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from pipelines.domain import check_domain, descriptors
 from pipelines.explanation import top_channels, top_features
-from pipelines.merging import merge
 from pipelines.model import Model
 from pipelines.recording import Recording
+from pipelines.rhythm.scoring import rhythm_table
+from pipelines.rhythm.segments import segments_of
+from pipelines.rhythm.windows import rhythm_windows
 from pipelines.signals.windows import Windows
 
 NOT_COMPUTED = "a feature could not be computed"
@@ -38,12 +40,16 @@ class Scored:
     drift : dict
         Whether the recording differs as a whole from those of the fit, see
         :func:`pipelines.domain.check_domain`.
+    rhythm : pandas.DataFrame or None
+        ECG: one row a window of rhythm, a minute each, see :mod:`pipelines.rhythm`; None if the
+        model has no part for it.
     """
 
     windows: pd.DataFrame
     segments: pd.DataFrame
     features: pd.DataFrame
     drift: dict[str, Any]
+    rhythm: pd.DataFrame | None = None
 
 
 def score_recording(
@@ -74,15 +80,22 @@ def score_recording(
     """
     recording_id = recording_id or recording.path.stem
     windows, X = model.features(recording, baseline)
+    rhythm = None
+    if model.rhythm is not None:
+        minutes = rhythm_windows(windows, recording.pieces)
+        rhythm = rhythm_table(model.rhythm, model.threshold, minutes, baseline)
     table = _window_table(model, windows, X)
-    table.insert(0, "recording_id", recording_id)
-    table.insert(1, "patient_id", patient_id or recording_id)
+    for rows in (table, rhythm):
+        if rows is not None:
+            rows.insert(0, "recording_id", recording_id)
+            rows.insert(1, "patient_id", patient_id or recording_id)
     features = pd.DataFrame(X.astype(np.float32), columns=list(model.names))
     features.insert(0, "window_index", np.arange(len(X)))
     ok = table["scorable"].to_numpy(bool)
     described = descriptors(windows, X, model.kind)[ok]
     drift = check_domain(model.domain, described, 0 if baseline is None else X.shape[1])
-    return Scored(table, merge(table, model.settings.segments.merge_s), features, drift)
+    segments = segments_of(table, rhythm, model.settings.segments.merge_s)
+    return Scored(table, segments, features, drift, rhythm)
 
 
 def _window_table(model: Model, windows: Windows, X: NDArray[np.float64]) -> pd.DataFrame:

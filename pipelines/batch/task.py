@@ -21,6 +21,7 @@ from pipelines.errors import describe_error
 from pipelines.inputs import InputRecording
 from pipelines.run_folder import (
     DRIFT,
+    RHYTHM,
     SEGMENT_SCHEMA,
     WINDOW_SCHEMA,
     replacing_folder,
@@ -160,6 +161,10 @@ def put_tables(run_path: Path, recording_id: str, scored: Scored) -> None:
     with replacing_folder(final, run_path / STAGING / uuid4().hex) as staged:
         for name, schema in tables.items():
             write_parquet(staged / f"{name}.parquet", as_arrow(getattr(scored, name), schema))
+        if scored.rhythm is not None:
+            measured = scored.rhythm.columns.drop(WINDOW_SCHEMA.names)
+            fields = [*WINDOW_SCHEMA, *(pa.field(name, pa.float32()) for name in measured)]
+            write_parquet(staged / f"{RHYTHM}.parquet", as_arrow(scored.rhythm, pa.schema(fields)))
         write_json(staged / DRIFT, scored.drift)
 
 

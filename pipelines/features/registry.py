@@ -38,8 +38,9 @@ def features() -> Mapping[str, Feature]:
     """Return every declared feature by name."""
     from pipelines.features.ecg import FEATURES as ECG
     from pipelines.features.eeg import FEATURES as EEG
+    from pipelines.features.rhythm_windows import RHYTHM_WINDOW_FEATURES as RHYTHM
 
-    return MappingProxyType({feature.name: feature for feature in (*ECG, *EEG)})
+    return MappingProxyType({feature.name: feature for feature in (*ECG, *RHYTHM, *EEG)})
 
 
 def describe(name: str) -> str:
