@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app import keyboard, review_queue, services, state
+from app import keyboard, review_queue, services, signal_page, state
 from app.place import Place, here
-from app.views import review_signal
 from pipelines.errors import RarewaveError
 from pipelines.run_folder import RunFolder
 from pipelines.store import Verdict, may
@@ -19,18 +18,6 @@ VERDICT_OF: Mapping[str, Verdict] = {
 }
 """The verdict that a command gives."""
 _GROUP_KINDS = ("verdict", "label")
-
-
-def press_all(run: RunFolder, recording_id: str) -> None:
-    """Do what the keys pressed since the last time ask for, one after the other."""
-    for key in state.new_keys():
-        number = keyboard.label_number(key)
-        if number is not None:
-            label(run, recording_id, number)
-            continue
-        command = keyboard.command_of(key)
-        if command is not None:
-            perform(run, recording_id, command)
 
 
 def perform(run: RunFolder, recording_id: str, command: keyboard.Command) -> None:
@@ -107,7 +94,7 @@ def go_to(place: Place, segment_id: str | None) -> None:
     """Make a segment the current one and let the page follow it."""
     if segment_id is not None:
         state.set_page_start(place.recording_id, None)
-        state.set_address(segment=segment_id)
+        state.set_current(place.recording_id, segment_id)
 
 
 def _write(place: Place, kind: str, **content: Any) -> None:
@@ -183,7 +170,7 @@ def turn(recording_id: str, pages: float) -> None:
 def _gain(way: int) -> Callable[[Place], None]:
     def change(place: Place) -> None:
         kind = services.kind(place.run)
-        steps = review_signal.GAINS[kind] if kind == "ecg" else review_signal.GAINS[kind][::-1]
+        steps = signal_page.GAINS[kind] if kind == "ecg" else signal_page.GAINS[kind][::-1]
         now = state.shown_gain()
         near = min(range(len(steps)), key=lambda i: abs(steps[i] - now))
         state.put(state.GAIN, steps[min(max(near + way, 0), len(steps) - 1)])

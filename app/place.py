@@ -138,7 +138,7 @@ def here(run: RunFolder, recording_id: str) -> Place:
         numbers = {s: group.number for group in found for s in group.segment_ids}
     queue = review_queue.ordered(segments, order, numbers)
     wanted = _passing(str(state.chosen(state.FILTER) or "all"), decisions, run, recording_id)
-    current = state.address("segment")
+    current = state.current(recording_id)
     if current not in set(queue):
         current = None
     if wanted is not None:

@@ -12,6 +12,8 @@ from scipy.signal import butter, sosfiltfilt
 from app.montage import Montage, derive
 from pipelines.recording import Channel, Recording
 
+GAINS = {"ecg": (2.5, 5.0, 10.0, 20.0, 40.0), "eeg": (3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0)}
+"""Gains to choose from: ECG mm/mV, EEG µV/mm."""
 _MARGIN_S = 8.0
 _MAX_OTHER = 2
 

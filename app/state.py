@@ -7,7 +7,7 @@ what a link should reopen: the run, the recording and the segment.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -34,6 +34,7 @@ WORK_STATES, WORK_READER = "rw_work_states", "rw_work_reader"
 BASELINE_START, BASELINE_STOP = "rw_baseline_start", "rw_baseline_stop"
 _HANDLED, _SEEN, _SAID, _THRESHOLD = "rw_handled", "rw_seen", "rw_said", "rw_threshold"
 _SHOWN = "rw_shown"
+_CURRENT, _WRITTEN, _ASKED = "rw_current", "rw_written", "rw_asked"
 _RUN, _START, _EXPORTED = "rw_run", "rw_page_start", "rw_exported"
 OVERVIEW, TRACES = "rw_overview", "rw_traces"
 RECORDING_TABLE, SEGMENT_TABLE = "rw_recordings", "rw_segments"
@@ -62,6 +63,50 @@ def set_address(**parameters: str | None) -> None:
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != value:
             st.query_params[name] = value
+
+
+def current(recording_id: str) -> str | None:
+    """Return the segment that is being looked at, or None if none was chosen yet.
+
+    The session holds it, not the address: what the browser sends with a key press carries the
+    address of a moment ago, before the press before it moved on.
+    """
+    held = st.session_state.get(_CURRENT)
+    return held[1] if held and held[0] == recording_id else address("segment")
+
+
+def set_current(recording_id: str, segment_id: str | None) -> None:
+    """Look at a segment; None lets the page choose."""
+    st.session_state[_CURRENT] = (recording_id, segment_id)
+
+
+def follow_address(recording_id: str) -> bool:
+    """Look at the segment that the address names if a person has changed it; True if so.
+
+    The browser's Back changes it: the address is then another than the one that
+    :func:`show_in_address` wrote and the browser has since confirmed. An address that differs
+    before that is late, and means nothing.
+    """
+    now = address("segment")
+    held, written, confirmed = st.session_state.get(_WRITTEN, ("", None, True))
+    changed = bool(held == recording_id and confirmed and now != written)
+    if changed or held != recording_id:
+        set_current(recording_id, now)
+    if changed or held != recording_id or now == written:
+        st.session_state[_WRITTEN] = (recording_id, now, True)
+    return changed
+
+
+def show_in_address(recording_id: str, segment_id: str | None) -> None:
+    """Write the segment into the address, for a link to it and for the browser's Back."""
+    if st.session_state.get(_WRITTEN, ())[:2] != (recording_id, segment_id):
+        st.session_state[_WRITTEN] = (recording_id, segment_id, False)
+    set_address(segment=segment_id)
+
+
+def asked() -> list[Callable[[], None]]:
+    """Return the list, kept for the session, of what buttons have asked for."""
+    return cast("list[Callable[[], None]]", st.session_state.setdefault(_ASKED, []))
 
 
 def keep(key: str, default: Any) -> None:

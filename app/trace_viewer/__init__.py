@@ -44,8 +44,6 @@ def show_traces(
     _traces(data=data, key=key, on_measured_change=on_measure, on_turned_change=on_turn)
 
 
-def listen_to_keys(
-    keys: list[str], handled: int, *, key: str, on_press: Callable[[], None]
-) -> None:
+def listen_to_keys(keys: list[str], handled: int, *, key: str) -> None:
     """Listen to keys all over the page; ``pressed`` holds ``[number, key]`` not yet `handled`."""
-    _keys(data={"keys": keys, "handled": handled}, key=key, on_pressed_change=on_press)
+    _keys(data={"keys": keys, "handled": handled}, key=key, on_pressed_change=lambda: None)

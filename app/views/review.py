@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import charts, commands, keyboard, markup, messages, review_queue, services, state
 from app.place import FILTERS, Place, here
+from app.pressing import catch_up, later
 from app.trace_viewer import listen_to_keys, show_overview
 from app.views import review_panel, review_signal, review_tools
 from pipelines.errors import RarewaveError
@@ -46,19 +47,18 @@ def _open_time(run: RunFolder, recording_id: str) -> None:
     if not 0 <= time_s < float("inf"):
         return
     found = review_queue.at_time(services.segments(run, recording_id), time_s, 0.0)
-    state.set_address(segment=found or state.address("segment"))
+    if found is not None:
+        state.set_address(segment=found)
     state.set_page_start(recording_id, max(0.0, time_s - state.page_seconds() / 2))
 
 
 @st.fragment
 def _body(run: RunFolder, recording_id: str) -> None:
-    # First, so that presses are answered even if the next one interrupts the drawing.
-    listen_to_keys(
-        _KEYS,
-        state.handled_keys(),
-        key=state.KEYS,
-        on_press=lambda: commands.press_all(run, recording_id),
-    )
+    if state.follow_address(recording_id):
+        state.set_page_start(recording_id, None)
+    catch_up(run, recording_id)
+    # First, so that the browser hears at once what was dealt with.
+    listen_to_keys(_KEYS, state.handled_keys(), key=state.KEYS)
     try:
         _draw(_place(run, recording_id))
     except RarewaveError as error:
@@ -68,11 +68,12 @@ def _body(run: RunFolder, recording_id: str) -> None:
 def _place(run: RunFolder, recording_id: str) -> Place:
     for key, default in ((state.ORDER, "time"), (state.FILTER, "all")):
         state.keep(key, default)
-    asked = state.address("segment")
     place = here(run, recording_id)
+    asked = state.current(recording_id)
     if asked is not None and asked not in set(place.segments["segment_id"]):
         st.warning(messages.UNKNOWN_SEGMENT)
-    state.set_address(segment=place.current)
+    state.set_current(recording_id, place.current)
+    state.show_in_address(recording_id, place.current)
     state.set_seen(recording_id, place.events[-1].number if place.events else 0)
     return place
 
@@ -140,8 +141,7 @@ def _header(place: Place, duration_s: float) -> None:
             key=state.MOVE_ON,
             type="primary" if on else "secondary",
             help="After a decision, open the next that is not reviewed",
-            on_click=commands.perform,
-            args=(place.run, place.recording_id, "move_on"),
+            on_click=later(commands.perform, place.run, place.recording_id, "move_on"),
         )
         review_tools.draw(place)
 

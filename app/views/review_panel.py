@@ -11,6 +11,7 @@ import streamlit as st
 from app import commands, keyboard, markup, messages, review_queue, services, state
 from app.overlay import overlay
 from app.place import Place
+from app.pressing import later
 from app.reasons import reasons
 from pipelines.errors import RarewaveError
 from pipelines.review.groups import worst_windows
@@ -65,8 +66,7 @@ def _steps(place: Place) -> None:
             width="stretch",
             disabled=review_queue.step(place.queue, place.current, by, skip) is None,
             help="Open means not reviewed yet" if over_reviewed else None,
-            on_click=commands.perform,
-            args=(place.run, place.recording_id, command),
+            on_click=later(commands.perform, place.run, place.recording_id, command),
         )
 
 
@@ -158,8 +158,7 @@ def _decision(place: Place, segment_id: str) -> None:
             width="stretch",
             type="primary" if is_it else "secondary",
             disabled=not allowed or (undo and place.undoable is None),
-            on_click=commands.perform,
-            args=(place.run, place.recording_id, command),
+            on_click=later(commands.perform, place.run, place.recording_id, command),
         )
     _labels(place, latest, allowed)
     if state.chosen(state.comment_key(segment_id)):
@@ -168,8 +167,7 @@ def _decision(place: Place, segment_id: str) -> None:
             key="rw_keep_comment",
             icon=":material/comment:",
             disabled=not allowed,
-            on_click=commands.comment,
-            args=(place.run, place.recording_id, segment_id),
+            on_click=later(commands.comment, place.run, place.recording_id, segment_id),
         )
     if not place.user:
         st.warning(messages.NO_REVIEWER)
@@ -193,8 +191,7 @@ def _labels(place: Place, latest: Decision | None, allowed: bool) -> None:
                 key=f"rw_label_{number}",
                 type="primary" if is_it else "secondary",
                 disabled=not allowed,
-                on_click=commands.label,
-                args=(place.run, place.recording_id, number),
+                on_click=later(commands.label, place.run, place.recording_id, number),
             )
 
 
@@ -245,8 +242,7 @@ def _group(place: Place) -> None:
         disabled=place.state == "final" or not place.user,
         help="The next accept, reject, unsure or label goes to the whole group; one undo takes "
         "all of it back",
-        on_click=commands.perform,
-        args=(place.run, place.recording_id, "group"),
+        on_click=later(commands.perform, place.run, place.recording_id, "group"),
     )
 
 
@@ -270,8 +266,7 @@ def _bounds(place: Place, segment: pd.Series) -> None:
             "Set bounds",
             key="rw_set_bounds",
             disabled=closed or (first, last) == (start, stop) or first >= last,
-            on_click=commands.set_bounds,
-            args=(place.run, place.recording_id, first, last),
+            on_click=later(commands.set_bounds, place.run, place.recording_id, first, last),
         )
         picked = state.selection(place.recording_id)
         where = "in the middle of the page"
@@ -281,16 +276,14 @@ def _bounds(place: Place, segment: pd.Series) -> None:
                 _hinted("Bounds as dragged", "T"),
                 key="rw_take_selection",
                 disabled=closed,
-                on_click=commands.perform,
-                args=(place.run, place.recording_id, "take_selection"),
+                on_click=later(commands.perform, place.run, place.recording_id, "take_selection"),
             )
         st.button(
             _hinted("Add a missed event", "E"),
             key="rw_add_event",
             help=where.capitalize(),
             disabled=closed,
-            on_click=commands.perform,
-            args=(place.run, place.recording_id, "add_event"),
+            on_click=later(commands.perform, place.run, place.recording_id, "add_event"),
         )
         st.caption(f"A missed event is added {where}. Drag over the signal to choose a place.")
 

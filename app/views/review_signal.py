@@ -10,7 +10,8 @@ import streamlit as st
 
 from app import charts, markup, messages, services, state
 from app.montage import Montage, available
-from app.signal_page import View
+from app.pressing import later
+from app.signal_page import GAINS, View
 from app.trace_viewer import show_traces
 from pipelines.errors import RarewaveError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from app.place import Place
 
 PAGES_S = {"ecg": (3, 5, 10, 20, 30), "eeg": (5, 10, 15, 30, 60)}
-GAINS = {"ecg": (2.5, 5.0, 10.0, 20.0, 40.0), "eeg": (3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0)}
 HIGH_PASS = {"ecg": (None, 0.05, 0.5, 1.0), "eeg": (None, 0.16, 0.5, 1.0, 3.0)}
 LOW_PASS = {"ecg": (None, 25.0, 40.0, 100.0), "eeg": (None, 15.0, 35.0, 70.0)}
 _DEFAULT_HIGH, _DEFAULT_LOW = 0.5, {"ecg": 40.0, "eeg": 35.0}
@@ -141,8 +141,7 @@ def _controls(recording_id: str, kind: str, names: list[str], view: View) -> Non
                 f":material/{icon}:",
                 key=f"rw_turn_{icon}",
                 help=f"{help_}, {key}",
-                on_click=state.set_page_start,
-                args=(recording_id, to),
+                on_click=later(state.set_page_start, recording_id, to),
             )
 
 

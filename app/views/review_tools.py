@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import commands, markup, messages, services, state
 from app.place import Place
+from app.pressing import later
 from pipelines.errors import RarewaveError
 
 
@@ -52,8 +53,7 @@ def _sensitivity(place: Place) -> None:
         st.button(
             "Back to the model's threshold",
             key="rw_sensitivity_back",
-            on_click=state.set_threshold,
-            args=(place.recording_id, None),
+            on_click=later(state.set_threshold, place.recording_id, None),
         )
 
 
@@ -71,23 +71,34 @@ def _baseline(place: Place) -> None:
     state.keep(state.BASELINE_START, round(first, 1))
     state.keep(state.BASELINE_STOP, round(last, 1))
     left, right = st.columns(2)
-    start = left.number_input("Start, s", 0.0, duration, key=state.BASELINE_START, step=10.0)
-    stop = right.number_input("Stop, s", 0.0, duration, key=state.BASELINE_STOP, step=10.0)
+    left.number_input("Start, s", 0.0, duration, key=state.BASELINE_START, step=10.0)
+    right.number_input("Stop, s", 0.0, duration, key=state.BASELINE_STOP, step=10.0)
     closed = not place.user or place.state == "final"
-    if st.button(
+    st.button(
         "Confirm and re-score",
         key="rw_baseline",
         type="primary",
-        disabled=closed or stop <= start,
-    ):
-        _rescore(place, (start, stop))
-    if now is not None and st.button("Without a baseline again", key="rw_baseline_off"):
-        _rescore(place, None)
+        disabled=closed,
+        on_click=later(_rescore, place, True),
+    )
     if now is not None:
+        st.button(
+            "Without a baseline again",
+            key="rw_baseline_off",
+            on_click=later(_rescore, place, False),
+        )
         st.caption(messages.compared_with(now))
 
 
-def _rescore(place: Place, span: tuple[float, float] | None) -> None:
+def _rescore(place: Place, against_baseline: bool) -> None:
+    """Score the recording again, against the part that is chosen now or without a baseline."""
+    span: tuple[float, float] | None = None
+    if against_baseline:
+        start, stop = state.chosen(state.BASELINE_START), state.chosen(state.BASELINE_STOP)
+        if start is None or stop is None or stop <= start:
+            state.say("Choose a part for the baseline that stops after it starts.")
+            return
+        span = (float(start), float(stop))
     bar = st.progress(0.0, "Starting")
 
     def show(stage: str, done: int, total: int) -> None:
@@ -95,12 +106,11 @@ def _rescore(place: Place, span: tuple[float, float] | None) -> None:
 
     try:
         services.confirm_baseline(place.run, place.recording_id, span, place.user, show)
+        state.set_threshold(place.recording_id, None)
     except RarewaveError as error:
+        state.say(str(error))
+    finally:
         bar.empty()
-        st.error(markup.plain(error))
-        return
-    state.set_threshold(place.recording_id, None)
-    st.rerun()
 
 
 def _sign_off(place: Place) -> None:
@@ -114,8 +124,7 @@ def _sign_off(place: Place) -> None:
             "Reopen",
             key="rw_reopen",
             disabled=not place.user or not reason.strip(),
-            on_click=commands.reopen,
-            args=(place.run, place.recording_id, reason),
+            on_click=later(commands.reopen, place.run, place.recording_id, reason),
         )
         return
     st.markdown(f"{reviewed} of {n} segments are reviewed.")
@@ -128,6 +137,5 @@ def _sign_off(place: Place) -> None:
         key="rw_sign_off",
         type="primary",
         disabled=not place.user or reviewed < n or place.is_blind,
-        on_click=commands.perform,
-        args=(place.run, place.recording_id, "sign_off"),
+        on_click=later(commands.perform, place.run, place.recording_id, "sign_off"),
     )
