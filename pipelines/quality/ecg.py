@@ -1,4 +1,4 @@
-"""ECG: muscle noise or interference, and a baseline that runs away.
+"""ECG: muscle noise or interference, a baseline that runs away, and noise that looks like beats.
 
 Noise is measured against the waves, whatever their form: a ventricular beat, flutter or
 fibrillation is large and slow, and raises what noise is compared with.
@@ -10,16 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from pipelines.quality.likeness import likeness
+from pipelines.signals.heartbeats import agreement, detect_slopes
 from pipelines.signals.preprocessing import band_pass
 
 Floats = NDArray[np.float64]
 
 NOISE, BASELINE = "muscle noise or interference", "baseline wander"
+UNLIKE = "noise that looks like beats"
 NOISE_BAND_HZ = (25.0, 45.0)
 NOISE_RATIO = 0.11
 """Usual size of what lies in the noise band, against the waves: above it a beat is not scored."""
 BASELINE_V = 4e-3
 """Range of the baseline within two seconds, volts, above which a beat is not scored."""
+UNLIKE_ANYWAY, UNLIKE_IN_DOUBT = 1.7, 2.02
+"""Likeness below which the beats of ten seconds are not scored: whatever the second detector says,
+and where it does not agree on each of them."""
+AGREED = 0.99
 _AROUND_S = 1.0
 _QRS_S = 0.06
 _NEIGHBOURS, _RUN = 11, 5
@@ -45,13 +52,27 @@ def ecg_faults(
     Returns
     -------
     dict of str to ndarray of shape (n_beats, n_leads)
-        True where the fault named by the key is present within a second of the beat.
+        True where the fault named by the key is present around the beat: within a second, noise
+        that looks like beats within five.
     """
     noise, swing = noise_ratio(data, filtered, peaks, sfreq), _swing(data, peaks, sfreq)
     noisy = noise > NOISE_RATIO
     if len(peaks):  # one beat alone is not noise: noise lasts
         noisy = median_filter(noisy.astype(np.uint8), (_RUN, 1), mode="nearest") > 0
-    return {NOISE: noisy, BASELINE: ~noisy & (swing > BASELINE_V)}
+    away = ~noisy & (swing > BASELINE_V)
+    return {NOISE: noisy, BASELINE: away, UNLIKE: ~noisy & ~away & unlike(filtered, peaks, sfreq)}
+
+
+def unlike(filtered: Floats, peaks: NDArray[np.int64], sfreq: float) -> NDArray[np.bool_]:
+    """Return where what was found is noise and not beats, (n_beats, 1): electrode motion mostly.
+
+    The beats within five seconds resemble no beats nearby, and a second detector does not find
+    the same ones in the first lead (bSQI); or they resemble none at all.
+    """
+    alike = likeness(filtered, peaks, sfreq)
+    agreed = agreement(peaks, detect_slopes(filtered[0], sfreq), sfreq) >= AGREED
+    found: NDArray[np.bool_] = alike < np.where(agreed, UNLIKE_ANYWAY, UNLIKE_IN_DOUBT)
+    return found[:, None]
 
 
 def noise_ratio(data: Floats, filtered: Floats, peaks: NDArray[np.int64], sfreq: float) -> Floats:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
+from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 Samples = NDArray[np.int64]
@@ -19,6 +19,9 @@ REFRACTORY_S = 0.25
 """No two beats follow each other faster (240 beats a minute)."""
 GAP_RATIO = 1.5
 """An interval this many times the local median is searched for a beat on the other leads."""
+SLOPE_SHARE = 0.35
+"""Share of the usual slope of a beat from which the second detector counts one."""
+_SLOPE_S = 0.1
 _CLIP_S = 2.0
 _WEAK = 0.1  # of the usual height: what sleepecg finds below it is noise
 _PEAK_S = 0.06
@@ -48,14 +51,31 @@ def detect_beats(leads: NDArray[np.float64], sfreq: float) -> Samples:
     return _apart(_move_to_peak(beats, band[0], sfreq), band[0], sfreq)
 
 
-def detect_on_each_lead(leads: NDArray[np.float64], sfreq: float) -> list[Samples]:
-    """Find the R peaks of each lead by itself: opinions for :func:`agreement`.
+def detect_slopes(lead: NDArray[np.float64], sfreq: float) -> Samples:
+    """Find beats by another rule than :func:`detect_beats`: a second opinion for :func:`agreement`.
 
-    Parameters are those of :func:`detect_beats`.
+    A beat is where the slope, averaged over a tenth of a second, is largest and reaches
+    :data:`SLOPE_SHARE` of what is usual around. Costs about a tenth of the first detection.
+
+    Parameters
+    ----------
+    lead : ndarray of shape (n_times,)
+        ECG in volts, filtered to some 40 Hz, without NaN.
+    sfreq : float
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    ndarray of shape (n_found,)
+        Sample indices, rising, at least :data:`REFRACTORY_S` apart.
     """
-    bands = _qrs_band(leads, sfreq)
-    found = (_move_to_peak(_detect_on_lead(band, sfreq), band, sfreq) for band in bands)
-    return [_apart(beats, band, sfreq) for beats, band in zip(found, bands, strict=True)]
+    slope = uniform_filter1d(np.abs(np.diff(lead)), max(1, round(_SLOPE_S * sfreq)))
+    found, _ = find_peaks(slope, distance=max(1.0, REFRACTORY_S * sfreq))
+    if not len(found):
+        return np.empty(0, dtype=np.int64)
+    steep = slope[found]
+    usual = median_filter(maximum_filter1d(steep, 7), 11, mode="nearest")
+    return np.asarray(found[steep > SLOPE_SHARE * usual], dtype=np.int64)
 
 
 def agreement(beats: Samples, others: Samples, sfreq: float) -> NDArray[np.float64]:

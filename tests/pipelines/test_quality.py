@@ -7,10 +7,13 @@ import pytest
 
 from pipelines.features.eeg import CHANNEL_FEATURES
 from pipelines.quality import ecg_faults, eeg_faults, faults, reasons
-from pipelines.quality.ecg import BASELINE, NOISE
+from pipelines.quality.ecg import BASELINE, NOISE, UNLIKE
+from pipelines.quality.likeness import likeness
 from pipelines.readers import read_recording
 from pipelines.signals.extraction import extract
+from pipelines.signals.heartbeats import detect_beats
 from pipelines.signals.line_noise import find_line, line_amplitude, remove_line
+from pipelines.signals.preprocessing import band_pass
 
 SFREQ = 250.0
 SAMPLE = Path(__file__).parents[2] / "sample_data"
@@ -55,6 +58,51 @@ def test_a_runaway_baseline_is_marked():
     away = found(leads, peaks)[BASELINE]
     assert away[np.abs(peaks - 5000) < 100, 0].all()
     assert not away[np.abs(peaks - 5000) > 500].any()
+
+
+def with_odd_beats(leads, peaks, odd):
+    """Turn some beats into wide ones of the other polarity."""
+    times = np.arange(leads.shape[1]) / SFREQ
+    for peak in peaks[odd]:
+        near = np.abs(times - peak / SFREQ) < 0.2
+        wide = np.exp(-0.5 * ((times[near] - peak / SFREQ) / 0.04) ** 2)
+        leads[:, near] = -1.5e-3 * wide
+    return leads
+
+
+@pytest.mark.parametrize("odd", [[20], [10, 11, 12, 30], slice(0, None, 2), slice(0, None, 3)])
+def test_odd_beats_among_clean_ones_stay_scorable(odd):
+    leads, peaks = ecg()
+    assert not found(with_odd_beats(leads, peaks, odd), peaks)[UNLIKE].any()
+
+
+def motion(seconds, seed=3):
+    """Waves of one to ten hertz as large as beats, others on each lead."""
+    noise = np.random.default_rng(seed).standard_normal((2, round(seconds * SFREQ)))
+    waves = band_pass(noise, SFREQ, 1.0, 10.0)
+    return 7e-4 * waves / waves.std()
+
+
+def test_a_stretch_of_waves_that_look_like_beats_is_marked_and_the_beats_around_it_are_not():
+    leads, _ = ecg(seconds=80)
+    on = slice(round(30 * SFREQ), round(50 * SFREQ))
+    leads[:, on] = motion(20)
+    peaks = detect_beats(leads, SFREQ)
+    marked, at = found(leads, peaks)[UNLIKE].all(axis=1), peaks / SFREQ
+    assert marked[(at > 33) & (at < 47)].mean() > 0.9
+    assert not marked[(at < 25) | (at > 55)].any()
+
+
+def test_likeness_is_of_the_stretch_and_not_of_the_beat():
+    leads, peaks = ecg()
+    clean = likeness(leads, peaks, SFREQ)
+    assert clean.min() > 3
+    odd = likeness(with_odd_beats(leads, peaks, [20]), peaks, SFREQ)
+    assert odd[20] > 2.5
+    np.testing.assert_allclose(odd[[5, 35]], clean[[5, 35]])
+    assert likeness(motion(20), np.arange(100, 4900, 200), SFREQ).max() < 1.5
+    assert likeness(leads, peaks[:1], SFREQ) == pytest.approx(-np.log(1.52))
+    assert len(likeness(leads, peaks[:0], SFREQ)) == 0
 
 
 def eeg(n_channels=4, seed=0):
