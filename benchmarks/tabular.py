@@ -73,11 +73,11 @@ def measure(method: Method, train: Floats, test: Floats, labels: Any, seed: int)
         fitted = time.process_time()
         scores = score(test)
         scored = time.process_time()
-    if not np.isfinite(scores).all():
-        raise ValueError("scores are not finite")
+    usable = bool(np.isfinite(scores).all())
     return {
-        "auroc": round(float(roc_auc_score(labels, scores)), 5),
-        "ap": round(float(average_precision_score(labels, scores)), 5),
+        "auroc": round(float(roc_auc_score(labels, scores)), 5) if usable else None,
+        "ap": round(float(average_precision_score(labels, scores)), 5) if usable else None,
+        "failed": None if usable else "scores are not finite",
         "fit_cpu_s": round(fitted - started, 3),
         "score_cpu_s": round(scored - fitted, 3),
         "peak_mb": memory.mb,
@@ -127,7 +127,8 @@ def stored(folder: Path) -> Rows:
 def summary(rows: Rows) -> dict[str, dict[str, Any]]:
     """Means over sets (each the mean over its seeds), worst fit, wins over kNN.
 
-    A method is summed up over the sets it was run on; `n_sets` and `n_runs` say how many.
+    A method is summed up over the sets it was run on; `n_sets` and `n_runs` say how many, and
+    `n_failed` how many runs gave no score that could be ranked: those are left out of the means.
     """
     order = list(methods())
     names = sorted({row["method"] for row in rows}, key=order.index)
@@ -140,6 +141,7 @@ def summary(rows: Rows) -> dict[str, dict[str, Any]]:
         table[name] = {
             "n_sets": len(auroc),
             "n_runs": len(own),
+            "n_failed": sum(row["auroc"] is None for row in own),
             "auroc": round(float(np.mean(list(auroc.values()))), 4),
             "median_auroc": round(float(np.median(list(auroc.values()))), 4),
             "ap": round(float(np.mean(list(_by_set(own, "ap").values()))), 4),
@@ -159,7 +161,8 @@ def _by_set(rows: Rows, what: str) -> dict[str, float]:
     """Return the mean over seeds for each set."""
     values: dict[str, list[float]] = {}
     for row in rows:
-        values.setdefault(row["set"], []).append(row[what])
+        if row[what] is not None:
+            values.setdefault(row["set"], []).append(row[what])
     return {name: float(np.mean(found)) for name, found in values.items()}
 
 
