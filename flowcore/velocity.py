@@ -170,26 +170,24 @@ class TanhField(VelocityField):
             times = [grid[0]]
             for start, stop in itertools.pairwise(grid):
                 times.extend(stage_times(start, stop)[1:])
-            weights = self._march_weights(bias1, bias2, mixing, mixing_total)
+            weights = self._march_weights(bias1, bias2, mixing)
             features = time_features(x.new_tensor(times)[:, None])
             return march(weights, x, grid, features, divergence)
 
         return BoundField(velocity, with_divergence, own_march)
 
-    def _march_weights(
-        self, bias1: Tensor, bias2: Tensor, mixing: Tensor, mixing_total: Tensor
-    ) -> TanhWeights:
+    def _march_weights(self, bias1: Tensor, bias2: Tensor, mixing: Tensor) -> TanhWeights:
+        """Put the factors and constants of ``tanh(y) = 2 sigmoid(2 y) - 1`` into the weights."""
         return TanhWeights(
-            w1=self.w1.T.contiguous(),
-            w2=self.w2.T.contiguous(),
-            w3=self.w3.T.contiguous(),
-            minus_mixing=mixing.T.neg().contiguous(),
-            mixing_total=mixing_total,
-            bias1=bias1,
-            bias2=bias2,
-            bias3=self.b3,
-            time1=self.time1.T,
-            time2=self.time2.T,
+            w1=2 * self.w1,
+            w2=4 * self.w2,
+            w3=2 * self.w3,
+            mixing=mixing,
+            bias1=2 * bias1,
+            bias2=2 * (bias2 - self.w2.sum(1)),
+            bias3=self.b3 - self.w3.sum(1),
+            time1=2 * self.time1.T,
+            time2=2 * self.time2.T,
             time3=self.time3.T,
         )
 
