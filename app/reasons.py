@@ -9,6 +9,7 @@ import pandas as pd
 
 from app.messages import against_usual, percentile
 from pipelines.features.registry import describe, features
+from pipelines.rhythm.segments import is_rhythm
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,12 @@ class Reason:
 
 
 def worst_window(segment: pd.Series, windows: pd.DataFrame) -> int | None:
-    """Return the window_index of the highest score among the flagged windows of a segment."""
+    """Return the window_index of the highest score among the flagged windows of a segment.
+
+    None also for a segment of rhythm: no single beat speaks for it.
+    """
+    if is_rhythm(str(segment.get("segment_id"))):
+        return None
     inside = windows[
         windows["flagged"]
         & (windows["start_s"] >= segment["start_s"] - 1e-6)

@@ -106,6 +106,11 @@ def windows(run: RunFolder, recording_id: str) -> pd.DataFrame:
     return _read(run, recording_id, "windows")
 
 
+def rhythm(run: RunFolder, recording_id: str) -> pd.DataFrame:
+    """Return the windows of rhythm of one recording; no rows where there are none."""
+    return _read(run, recording_id, "rhythm")
+
+
 def segments(run: RunFolder, recording_id: str) -> pd.DataFrame:
     """Return the flagged segments of one recording, by time."""
     return _read(run, recording_id, "segments")
@@ -196,6 +201,7 @@ def reviewed_segments(
         latest,
         _merge_seconds(run),
         threshold,
+        rhythm(run, recording_id),
     )
 
 
@@ -389,7 +395,7 @@ def _sensitivities(
     own = threshold(_run)
     chosen = {float(q) for q in np.quantile(scores, shares)} | ({own} if own is not None else set())
     ordered = sorted(chosen)
-    counts = segment_counts(table, ordered, _merge_seconds(_run))
+    counts = segment_counts(table, ordered, _merge_seconds(_run), rhythm(_run, recording_id))
     hours = max(float(table["stop_s"].max()) / 3600, 1e-9)
     kept: dict[int, float] = {}
     for value, count in zip(ordered, counts.tolist(), strict=True):

@@ -173,7 +173,8 @@ class RunFolder:
         of earlier versions.
         """
         if not (self.recording_folder(recording_id) / f"{RHYTHM}.parquet").is_file():
-            return WINDOW_SCHEMA.empty_table().to_pandas()
+            empty: pd.DataFrame = WINDOW_SCHEMA.empty_table().to_pandas()
+            return empty
         return self._table(recording_id, RHYTHM)
 
     def drift(self, recording_id: str) -> dict[str, Any] | None:

@@ -49,6 +49,23 @@ def overlapping(one: Stretches, other: Stretches) -> NDArray[np.bool_]:
     return shared
 
 
+def merged(stretches: Stretches, apart_s: float) -> Stretches:
+    """Return the hulls of stretches, sorted by start, that lie at most `apart_s` apart.
+
+    Examples
+    --------
+    >>> merged(np.array([[0.0, 9.0], [1.0, 2.0], [10.0, 11.0], [20.0, 21.0]]), 2.0).tolist()
+    [[0.0, 11.0], [20.0, 21.0]]
+    """
+    if not len(stretches):
+        return stretches
+    reached = np.maximum.accumulate(stretches[:, 1])
+    apart = stretches[1:, 0] - reached[:-1] > apart_s
+    first = np.flatnonzero(np.append(True, apart))
+    last = np.append(first[1:], len(stretches)) - 1
+    return np.column_stack([stretches[first, 0], reached[last]])
+
+
 def covered_s(windows: pd.DataFrame) -> float:
     """Return the length of the union of windows sorted by start, in seconds."""
     return _union_s(of_table(windows))

@@ -14,14 +14,19 @@ import pandas as pd
 
 from pipelines.errors import ConfigError
 from pipelines.labels import Interval
-from pipelines.merging import merge
+from pipelines.rhythm.segments import segments_of
 from pipelines.stretches import Stretches, of_events, of_table
 
 NEVER = -math.inf
 """The threshold of a recording that never has too many events, whatever is flagged."""
 
 
-def resegment(windows: pd.DataFrame, threshold: float, merge_s: float) -> pd.DataFrame:
+def resegment(
+    windows: pd.DataFrame,
+    threshold: float,
+    merge_s: float,
+    rhythm: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Return the segments that scored windows would have had at another threshold.
 
     Parameters
@@ -34,6 +39,8 @@ def resegment(windows: pd.DataFrame, threshold: float, merge_s: float) -> pd.Dat
     merge_s : float
         Flagged windows at most this far apart become one segment (seconds): the setting
         ``segments.merge_s`` of the model.
+    rhythm : pandas.DataFrame, optional
+        ``rhythm.parquet`` of the recording, see :meth:`pipelines.RunFolder.rhythm`.
 
     Returns
     -------
@@ -47,7 +54,10 @@ def resegment(windows: pd.DataFrame, threshold: float, merge_s: float) -> pd.Dat
     >>> run = RunFolder.open("runs/night")  # doctest: +SKIP
     >>> resegment(run.windows("night"), threshold=2.5, merge_s=2.0)  # doctest: +SKIP
     """
-    return merge(windows.assign(flagged=flagged_at(windows, threshold)), merge_s)
+    now = windows.assign(flagged=flagged_at(windows, threshold))
+    if rhythm is None or rhythm.empty:
+        return segments_of(now, None, merge_s)
+    return segments_of(now, rhythm.assign(flagged=flagged_at(rhythm, threshold)), merge_s)
 
 
 def flagged_at(windows: pd.DataFrame, threshold: float) -> pd.Series[bool]:

@@ -33,11 +33,11 @@ from pipelines.errors import InputError, RarewaveError, RunError
 from pipelines.features.rhythm import MINUTES
 from pipelines.features.usual_beat import BEATS_NEEDED
 from pipelines.inputs import InputRecording, resolve_inputs
-from pipelines.merging import merge
 from pipelines.model import Model
 from pipelines.model_folder import load_model
 from pipelines.provenance import model_hash, now
 from pipelines.recording import Channel, Piece, Recording
+from pipelines.rhythm.segments import segments_of
 from pipelines.run_folder import RunFolder
 from pipelines.scoring import Scored, score_recording
 from pipelines.signals.preprocessing import CHUNK_S, MARGIN_S
@@ -96,12 +96,15 @@ class Settled:
     entry : InputRecording
     windows, features : pandas.DataFrame or None
         As in :class:`pipelines.scoring.Scored`; None before the first.
+    rhythm : pandas.DataFrame or None
+        The same of windows of rhythm that end before the last settled beat.
     """
 
     model: Model
     entry: InputRecording
     windows: pd.DataFrame | None = None
     features: pd.DataFrame | None = None
+    rhythm: pd.DataFrame | None = None
     _drift: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -131,7 +134,17 @@ class Settled:
         rows = found.features[new].assign(window_index=numbers)
         self.windows = fresh if self.windows is None else pd.concat([self.windows, fresh])
         self.features = rows if self.features is None else pd.concat([self.features, rows])
+        if found.rhythm is not None:
+            self._extend_rhythm(found.rhythm, float(fresh["stop_s"].iloc[-1]))
         return fresh
+
+    def _extend_rhythm(self, found: pd.DataFrame, settled_s: float) -> None:
+        """Keep the windows of rhythm that are new and settled."""
+        known = found.iloc[:0] if self.rhythm is None else self.rhythm
+        after_s = float(known["start_s"].iloc[-1]) if len(known) else -math.inf
+        fresh = found[(found["start_s"] > after_s) & (found["stop_s"] <= settled_s)]
+        numbered = fresh.assign(window_index=len(known) + np.arange(len(fresh)))
+        self.rhythm = numbered if known.empty else pd.concat([known, numbered])
 
     def _part(self, recording: Recording) -> Recording:
         """Return the end of the recording that new windows need; the whole if rates differ."""
@@ -146,8 +159,8 @@ class Settled:
         """Return the tables of what is settled; there must be something."""
         if self.windows is None or self.features is None:
             raise RunError("nothing has been scored yet; wait for more of the recording")
-        segments = merge(self.windows, self.model.settings.segments.merge_s)
-        return Scored(self.windows, segments, self.features, self._drift)
+        segments = segments_of(self.windows, self.rhythm, self.model.settings.segments.merge_s)
+        return Scored(self.windows, segments, self.features, self._drift, self.rhythm)
 
 
 @dataclass(frozen=True)

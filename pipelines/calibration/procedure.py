@@ -22,7 +22,7 @@ from pipelines.calibration.patients import (
 from pipelines.errors import InputError, RarewaveError
 from pipelines.evaluation.confirmed import windows_outside
 from pipelines.inputs import InputRecording, resolve_inputs
-from pipelines.labels import Interval, abnormal_intervals
+from pipelines.labels import Interval, abnormal_intervals, abnormal_rhythms
 from pipelines.model import Model
 from pipelines.model_folder import load_model
 from pipelines.patient_hashes import known_patients
@@ -140,6 +140,8 @@ def patient_limit(
     merge_s: float,
     baseline: tuple[float, float] | None = None,
     true_events: Sequence[Sequence[Interval]] | None = None,
+    rhythm: Sequence[pd.DataFrame] = (),
+    true_rhythms: Sequence[Sequence[Interval]] | None = None,
 ) -> PatientLimit | None:
     """Return what one patient's scored recordings say, or None if no window has a score.
 
@@ -151,11 +153,18 @@ def patient_limit(
         See :func:`pipelines.thresholds.envelope_threshold`.
     baseline : tuple of float, optional
         Windows that reach into this part do not count, nor does its time.
+    rhythm : sequence of pandas.DataFrame
+        ``rhythm.parquet`` of each recording: their events count like those of beats, and no hours.
+    true_rhythms : sequence of sequence of Interval, optional
+        As `true_events`, for `rhythm`.
     """
     tables = [windows_outside(table, baseline) for table in tables]
     hours = sum(scored_s(table) for table in tables) / 3600
     if not hours:
         return None
+    tables += [windows_outside(table, baseline) for table in rhythm]
+    if true_events is not None:
+        true_events = [*true_events, *(true_rhythms or [()] * len(rhythm))]
     return PatientLimit(envelope_threshold(tables, hours, per_day, merge_s, true_events), hours)
 
 
@@ -175,10 +184,14 @@ def _limits(
     empty: list[Quarantined] = []
     for recordings in of_patient.values():
         tables = [run.windows(entry.recording_id) for entry in recordings]
-        known = None
+        rhythm = [run.rhythm(entry.recording_id) for entry in recordings]
+        known = rhythms = None
         if use_annotations:
-            known = [abnormal_intervals(entry.open()) for entry in recordings]
-        limit = patient_limit(tables, per_day, model.settings.segments.merge_s, baseline, known)
+            opened = [entry.open() for entry in recordings]
+            known = [abnormal_intervals(recording) for recording in opened]
+            rhythms = [abnormal_rhythms(recording) for recording in opened]
+        merge_s = model.settings.segments.merge_s
+        limit = patient_limit(tables, per_day, merge_s, baseline, known, rhythm, rhythms)
         if limit is None:
             empty.extend(Quarantined(entry.recording_id, NOTHING_SCORED) for entry in recordings)
         else:

@@ -12,7 +12,12 @@ from pipelines.evaluation.confirmed import (
     truth_outside,
     windows_outside,
 )
-from pipelines.evaluation.judging import Case, evaluate_beats, evaluate_events
+from pipelines.evaluation.judging import (
+    Case,
+    evaluate_beats,
+    evaluate_events,
+    evaluate_rhythm,
+)
 from pipelines.evaluation.report import format_evaluation
 from pipelines.evaluation.truth import from_annotations, from_table
 from pipelines.review.rescore import baselines_of
@@ -49,7 +54,8 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
     Returns
     -------
     dict
-        Only what JSON can hold: ``pooled``, ``recordings`` (one entry each),
+        Only what JSON can hold: ``pooled``, ``recordings`` (one entry each), ``rhythm`` (windows
+        of rhythm against labelled arrhythmias, or None),
         ``mean_over_recordings``, ``bootstrap`` (95 % intervals over patients), ``fitted_on`` (judged
         recordings that the model was fitted on: no test of it), ``baseline_left_out`` (the part of
         each recording that was not judged, seconds; those without are absent), and what was left
@@ -87,13 +93,14 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
             recording_id=name,
             patient_id=str(status[name].get("patient_id", name)),
             windows=windows_outside(windows, parts[name]),
-            segments=segments_outside(folder.segments(name), windows, parts[name]),
+            segments=segments_outside(folder.segments(name), windows, parts[name], rhythm),
             truth=truths[name],
             duration_s=float(status[name]["duration_s"]),
             left_out=parts[name],
+            rhythm=windows_outside(rhythm, parts[name]),
         )
         for name in wanted
-        for windows in [folder.windows(name)]
+        for windows, rhythm in [(folder.windows(name), folder.rhythm(name))]
     ]
     return {
         "notice": NOTICE,
@@ -109,4 +116,5 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
             "n_events_not_scored": sum(len(truths[n].events) for n in truths if n not in scored),
         },
         **(evaluate_beats if by_beat else evaluate_events)(cases),
+        "rhythm": evaluate_rhythm(cases),
     }

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipelines.evaluation.truth import Truth
 from pipelines.labels import Interval
 from pipelines.provenance import signal_hash_of
+from pipelines.rhythm.segments import is_rhythm
 
 Part = tuple[float, float] | None
 """``(start_s, stop_s)`` of the baseline, or None."""
@@ -27,7 +29,9 @@ def windows_outside(windows: pd.DataFrame, part: Part) -> pd.DataFrame:
     return windows[(windows["stop_s"] <= part[0]) | (windows["start_s"] >= part[1])]
 
 
-def segments_outside(segments: pd.DataFrame, windows: pd.DataFrame, part: Part) -> pd.DataFrame:
+def segments_outside(
+    segments: pd.DataFrame, windows: pd.DataFrame, part: Part, rhythm: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return segments cut down to flagged windows outside the baseline; others are dropped.
 
     Parameters
@@ -36,13 +40,16 @@ def segments_outside(segments: pd.DataFrame, windows: pd.DataFrame, part: Part) 
     windows : pandas.DataFrame
         Of the whole recording.
     part : tuple of float or None
+    rhythm : pandas.DataFrame, optional
+        Windows of rhythm of the whole recording: segments of rhythm are cut down to these.
     """
     if part is None:
         return segments
-    flagged = windows_outside(windows[windows["flagged"]], part)
-    start, stop = flagged["start_s"].to_numpy(float), flagged["stop_s"].to_numpy(float)
+    beats = _flagged_outside(windows, part)
+    minutes = beats if rhythm is None else _flagged_outside(rhythm, part)
     rows = []
     for row in segments.to_dict("records"):
+        start, stop = minutes if is_rhythm(row["segment_id"]) else beats
         own = (start >= row["start_s"]) & (stop <= row["stop_s"])
         sides = (own & (stop <= part[0]), own & (start >= part[1]))
         rows += [
@@ -53,6 +60,13 @@ def segments_outside(segments: pd.DataFrame, windows: pd.DataFrame, part: Part) 
     return pd.DataFrame(rows, columns=list(segments))
 
 
+def _flagged_outside(
+    windows: pd.DataFrame, part: Part
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    flagged = windows_outside(windows[windows["flagged"]], part)
+    return flagged["start_s"].to_numpy(float), flagged["stop_s"].to_numpy(float)
+
+
 def truth_outside(truth: Truth, part: Part) -> Truth:
     """Return labels outside the baseline; an event that reaches out of it keeps what is outside."""
     if part is None:
@@ -61,6 +75,9 @@ def truth_outside(truth: Truth, part: Part) -> Truth:
     return replace(
         truth,
         events=tuple(piece for event in truth.events for piece in _outside(event, part)),
+        rhythms=None
+        if truth.rhythms is None
+        else tuple(piece for rhythm in truth.rhythms for piece in _outside(rhythm, part)),
         times_s=truth.times_s[keep],
         symbols=tuple(s for s, kept in zip(truth.symbols, keep, strict=True) if kept),
     )

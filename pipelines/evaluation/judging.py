@@ -20,8 +20,10 @@ from pipelines.evaluation.beats import (
 )
 from pipelines.evaluation.events import judge_events, pool, rates, summarise_events
 from pipelines.evaluation.ranking import WeightedRanking, bootstrap
+from pipelines.evaluation.rhythm import judge_minutes, summarise_minutes
 from pipelines.evaluation.truth import Truth
 from pipelines.evaluation.volume import volume
+from pipelines.rhythm.segments import of_rhythm
 from pipelines.stretches import of_events, of_table, overlapping, scored_s
 
 Counts = NDArray[np.int64]
@@ -36,6 +38,8 @@ class Case:
     ----------
     recording_id, patient_id : str
     windows, segments : pandas.DataFrame
+    rhythm : pandas.DataFrame
+        Windows of rhythm, without rows where there are none.
     truth : Truth
     duration_s : float
         Of the whole recording.
@@ -50,6 +54,7 @@ class Case:
     truth: Truth
     duration_s: float
     left_out: tuple[float, float] | None
+    rhythm: pd.DataFrame
 
 
 def evaluate_beats(cases: Sequence[Case]) -> dict[str, Any]:
@@ -171,14 +176,37 @@ def _mean(values: Sequence[tuple[int, float | None]]) -> float | None:
     return float(sum(w * v for w, v in known) / total) if total else None
 
 
+def evaluate_rhythm(cases: Sequence[Case]) -> dict[str, Any] | None:
+    """Judge windows of rhythm; None if no recording has both these and labelled rhythms."""
+    parts = {
+        case.recording_id: judge_minutes(case.rhythm, case.segments, case.truth.rhythms)
+        for case in cases
+        if case.truth.rhythms is not None and len(case.rhythm)
+    }
+    if not parts:
+        return None
+    return {
+        "pooled": summarise_minutes(list(parts.values())),
+        "recordings": [
+            {"recording_id": name, **summarise_minutes([part])} for name, part in parts.items()
+        ],
+    }
+
+
 def _false_events(case: Case) -> dict[str, Any]:
-    """Count flagged segments within what the labels speak of that hold no abnormal beat."""
+    """Count flagged segments within what the labels speak of that hold no abnormal beat.
+
+    Those of rhythm: that share no time with an arrhythmia, where rhythms are labelled.
+    """
     windows, inside = case.windows, case.segments
     if not case.truth.others_usual:
         first, last = case.truth.times_s[0] - TOLERANCE_S, case.truth.times_s[-1] + TOLERANCE_S
         windows = windows[windows["center_s"].between(first, last)]
         inside = inside[(inside["start_s"] < last) & (inside["stop_s"] > first)]
     hit = overlapping(of_table(inside), of_events(case.truth.events))
+    if case.truth.rhythms is not None:  # a minute holds an odd beat soon: it is held to rhythms
+        right = overlapping(of_table(inside), of_events(case.truth.rhythms))
+        hit = np.where(of_rhythm(inside), right, hit)
     return {
         "n_segments": len(inside),
         "n_false": int((~hit).sum()),

@@ -15,6 +15,7 @@ def format_evaluation(result: Mapping[str, Any]) -> str:
     parts = [
         _title(result),
         *tables,
+        _rhythm(result.get("rhythm")),
         _mean(result["mean_over_recordings"]),
         _intervals(result["bootstrap"]),
         _left_out(result),
@@ -99,6 +100,30 @@ def _event_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "Events: any overlap with a flagged segment, on scored time; false: segments that hit "
         "none\n" + _table(found),
     ]
+
+
+def _rhythm(found: Mapping[str, Any] | None) -> str:
+    """Return a table of the windows of rhythm; empty where there are none."""
+    if found is None:
+        return ""
+    head = ("recording", "windows", "arrhythmia", "AUROC", "flagged", "others", "false", "a day")
+    rows = [
+        (
+            row["recording_id"],
+            str(row["n_positive"] + row["n_negative"]),
+            str(row["n_positive"]),
+            _number(row["auroc"]),
+            _number(row["flagged_share_of_arrhythmia"]),
+            _number(row["flagged_share_of_others"]),
+            f"{row['n_false']}/{row['n_segments']}",
+            _number(row["false_per_day"], 1),
+        )
+        for row in [*found["recordings"], {"recording_id": "pooled", **found["pooled"]}]
+    ]
+    return (
+        "Rhythm: windows of a minute, share flagged of labelled arrhythmia and of others; false: "
+        "segments\nof rhythm without an arrhythmia\n" + _table([head, *rows])
+    )
 
 
 def _rank_cells(measures: Mapping[str, Any]) -> Row:

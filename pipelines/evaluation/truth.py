@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from pipelines.errors import InputError
 from pipelines.label_rules import aami_class
-from pipelines.labels import Interval, abnormal_intervals, is_beat_row, read_labels_csv
+from pipelines.labels import (
+    Interval,
+    abnormal_intervals,
+    abnormal_rhythms,
+    is_beat_row,
+    read_labels_csv,
+)
+from pipelines.recording import Recording
 from pipelines.run_folder import RunFolder
 
 
@@ -32,6 +39,8 @@ class Truth:
         False if nothing at all says what this recording holds.
     others_usual : bool
         The table lists heartbeats but no usual one: whatever is not listed counts as usual.
+    rhythms : tuple of Interval or None
+        Stretches of arrhythmia; None if the labels say nothing of rhythms.
     """
 
     events: tuple[Interval, ...] = ()
@@ -39,6 +48,7 @@ class Truth:
     symbols: tuple[str, ...] = ()
     labelled: bool = True
     others_usual: bool = False
+    rhythms: tuple[Interval, ...] | None = None
 
 
 def from_annotations(run: RunFolder, recording_ids: Sequence[str]) -> dict[str, Truth]:
@@ -58,6 +68,7 @@ def from_annotations(run: RunFolder, recording_ids: Sequence[str]) -> dict[str, 
             times_s=np.array([beat.onset for beat in beats]),
             symbols=tuple(beat.description for beat in beats),
             labelled=bool(recording.annotations),
+            rhythms=_rhythms(recording),
         )
     if not any(truth.events or truth.symbols for truth in truths.values()):
         raise InputError(
@@ -65,6 +76,13 @@ def from_annotations(run: RunFolder, recording_ids: Sequence[str]) -> dict[str, 
             "with --labels CSV (recording_id,onset_s,offset_s,label)"
         )
     return truths
+
+
+def _rhythms(recording: Recording) -> tuple[Interval, ...] | None:
+    """Return the arrhythmias of a recording, None if none of its annotations is of a rhythm."""
+    found = abnormal_rhythms(recording)
+    noted = any(a.description.startswith("rhythm") for a in recording.annotations)
+    return found if found or noted else None
 
 
 def from_table(
@@ -115,6 +133,7 @@ def from_table(
             *beats.get(name, nothing),
             labelled=True,
             others_usual=others_usual,
+            rhythms=None if beats else events.get(name, ()),
         )
         for name in {*events, *durations_s}
     }

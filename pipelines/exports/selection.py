@@ -191,9 +191,10 @@ class Selection:
         flagged = self.run.segments(recording_id).sort_values("start_s", kind="stable")
         if own:
             windows, merge_s = self.run.windows(recording_id), merge_seconds(self.run)
+            rhythm = self.run.rhythm(recording_id)
         else:
-            windows, merge_s = flagged, 0.0
-        table = under_review(flagged, windows, own, merge_s)
+            windows, merge_s, rhythm = flagged, 0.0, None
+        table = under_review(flagged, windows, own, merge_s, rhythm=rhythm)
         known = [own.get(s) for s in table["segment_id"]]
         table["verdict"] = pd.array([d.verdict if d else NO_DECISION for d in known], dtype="str")
         table["comment"] = pd.array([d.comment if d else "" for d in known], dtype="str")

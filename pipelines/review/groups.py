@@ -9,7 +9,7 @@ the same recording always gives the same groups.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipelines.features.rhythm import interval_ratio
 from pipelines.recording import Recording
+from pipelines.rhythm.segments import of_rhythm
 
 Floats = NDArray[np.float64]
 ALIKE = {"ecg": 0.85, "eeg": 0.6}
@@ -25,6 +26,7 @@ LIKE_USUAL = 0.9
 """From this correlation with the usual beat on, a shape is called like it."""
 EARLY = 0.15
 """A beat is early if its interval to the beat before is this much shorter (natural log)."""
+RHYTHM = "a rhythm, no single beats"
 _BEFORE_S, _AFTER_S, _SHIFT_S = 0.25, 0.45, 0.04
 _PASSES, _USUAL_BEATS, _COMPARED_RATE = 3, 120, 125.0
 
@@ -70,6 +72,8 @@ def group_segments(
 ) -> tuple[Group, ...]:
     """Return groups of segments, the largest first; every segment is in exactly one.
 
+    Segments of rhythm are a group of their own, without an average.
+
     Parameters
     ----------
     segments : pandas.DataFrame
@@ -84,6 +88,30 @@ def group_segments(
     if segments.empty:
         return ()
     ordered = segments.sort_values("start_s", kind="stable").reset_index(drop=True)
+    minutes = of_rhythm(ordered)
+    beats = ordered[~minutes].reset_index(drop=True)
+    found = () if beats.empty else _group_windows(beats, windows, features, recording, kind)
+    if not minutes.any():
+        return found
+    both = sorted([*found, _rhythm(ordered[minutes])], key=lambda each: -len(each.segment_ids))
+    return tuple(replace(group, number=number) for number, group in enumerate(both, start=1))
+
+
+def _rhythm(segments: pd.DataFrame) -> Group:
+    """Return the group of the segments of rhythm."""
+    ids = tuple(map(str, segments["segment_id"]))
+    peaks = np.nan_to_num(segments["peak_score"].to_numpy(float), nan=-np.inf)
+    return Group(0, ids, ids[int(peaks.argmax())], RHYTHM, np.empty((0, 0)), (), 1.0)
+
+
+def _group_windows(
+    ordered: pd.DataFrame,
+    windows: pd.DataFrame,
+    features: pd.DataFrame | None,
+    recording: Recording | None,
+    kind: str,
+) -> tuple[Group, ...]:
+    """Group segments of beats, or of an EEG."""
     worst = worst_windows(ordered, windows)
     channels, sfreq, shapes = _shapes(recording, kind, windows["center_s"].to_numpy(float)[worst])
     rows = _feature_rows(features, windows, worst)

@@ -7,7 +7,7 @@ segments of their own. So a decision survives another threshold and another scor
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.merging import description, merge
+from pipelines.rhythm.segments import (
+    is_rhythm,
+    merge_rhythm,
+    mostly_covered,
+    rhythm_description,
+    together,
+    without_repeats,
+)
 from pipelines.run_folder import RunFolder
 from pipelines.store import Decision
+from pipelines.stretches import Stretches, merged, of_table
 from pipelines.thresholds import flagged_at
 
 ADDED = "added by a reader"
@@ -39,17 +48,22 @@ def merge_seconds(run: RunFolder) -> float:
 
 
 def segment_counts(
-    windows: pd.DataFrame, thresholds: Sequence[float], merge_s: float
+    windows: pd.DataFrame,
+    thresholds: Sequence[float],
+    merge_s: float,
+    rhythm: pd.DataFrame | None = None,
 ) -> NDArray[np.int64]:
-    """Return how many segments each threshold would give."""
-    usable = windows[windows["scorable"]]
-    score, start = usable["score"].to_numpy(float), usable["start_s"].to_numpy(float)
-    stop = usable["stop_s"].to_numpy(float)
+    """Return how many segments each threshold would give, those of rhythm included."""
+    tables = [windows] if rhythm is None or rhythm.empty else [windows, rhythm]
+    usable = [table[table["scorable"]] for table in tables]
+    scores, places = [u["score"].to_numpy(float) for u in usable], [of_table(u) for u in usable]
     counts = []
     for threshold in thresholds:
-        chosen = score > threshold
-        reached = np.maximum.accumulate(stop[chosen])
-        counts.append(int((start[chosen][1:] - reached[:-1] > merge_s).sum()) + bool(chosen.any()))
+        beats, *minutes = (
+            merged(place[score > threshold], merge_s)
+            for score, place in zip(scores, places, strict=True)
+        )
+        counts.append(len(beats) + sum(int((~mostly_covered(m, beats)).sum()) for m in minutes))
     return np.array(counts, dtype=np.int64)
 
 
@@ -59,6 +73,7 @@ def under_review(
     decisions: Mapping[str, Decision],
     merge_s: float,
     threshold: float | None = None,
+    rhythm: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the segments to review, sorted by start.
 
@@ -74,6 +89,8 @@ def under_review(
         As the model merged windows, seconds.
     threshold : float, optional
         Another threshold than that of the run.
+    rhythm : pandas.DataFrame, optional
+        ``rhythm.parquet`` of the recording.
 
     Returns
     -------
@@ -86,7 +103,7 @@ def under_review(
     if threshold is None and all(name in known for name in decisions):
         table = flagged.assign(origin="flagged")
     else:
-        table = _with_decided(flagged, windows, decisions, merge_s, threshold)
+        table = _with_decided(flagged, (windows, rhythm), decisions, merge_s, threshold)
     table["found_start_s"], table["found_stop_s"] = table["start_s"], table["stop_s"]
     ids = table["segment_id"].tolist()
     moved = [i for i, name in enumerate(ids) if name in decisions and decisions[name].bounds]
@@ -101,12 +118,39 @@ def under_review(
 
 def _with_decided(
     flagged: pd.DataFrame,
-    windows: pd.DataFrame,
+    tables: tuple[pd.DataFrame, pd.DataFrame | None],
     decisions: Mapping[str, Decision],
     merge_s: float,
     threshold: float | None,
 ) -> pd.DataFrame:
-    """Carve the decided segments out of what is flagged now, and put them in as they were."""
+    """Carve the decided segments out of what is flagged now, and put them in as they were.
+
+    A decision about beats takes beats, one about the rhythm windows of rhythm.
+    """
+    windows, rhythm = tables
+    names = {name for name in decisions if is_rhythm(name)}
+    of_beats = {name: each for name, each in decisions.items() if name not in names}
+    found, rows, beats = _carved(flagged, windows, of_beats, merge_s, threshold)
+    if names or not (rhythm is None or rhythm.empty):
+        minutes = windows.iloc[:0] if rhythm is None else rhythm
+        of_rhythm = {name: decisions[name] for name in decisions if name in names}
+        more, decided, _ = _carved(flagged, minutes, of_rhythm, merge_s, threshold, merge_rhythm)
+        found, rows = together(found, without_repeats(more, beats)), rows + decided
+    if not rows:
+        return found
+    kept = pd.DataFrame(rows)
+    return kept if found.empty else pd.concat([found, kept], ignore_index=True)
+
+
+def _carved(
+    flagged: pd.DataFrame,
+    windows: pd.DataFrame,
+    decisions: Mapping[str, Decision],
+    merge_s: float,
+    threshold: float | None,
+    merging: Callable[[pd.DataFrame, float], pd.DataFrame] = merge,
+) -> tuple[pd.DataFrame, list[dict[str, object]], Stretches]:
+    """Return what is flagged beside the decided segments, these, and all that is flagged."""
     spans = {name: _span(decision, flagged, windows) for name, decision in decisions.items()}
     now = windows["flagged"] if threshold is None else flagged_at(windows, threshold)
     above = now.to_numpy(bool)
@@ -119,12 +163,9 @@ def _with_decided(
         if not decisions[name].added:
             taken[inside] = True
         rows.append(_row(decisions[name], windows.iloc[inside], above[inside], (first, last)))
-    found = merge(windows.assign(flagged=above & ~taken), merge_s).assign(origin="flagged")
+    found = merging(windows.assign(flagged=above & ~taken), merge_s).assign(origin="flagged")
     found = found[~found["segment_id"].isin(list(spans))]
-    if not rows:
-        return found
-    kept = pd.DataFrame(rows)
-    return kept if found.empty else pd.concat([found, kept], ignore_index=True)
+    return found, rows, merged(of_table(windows[above]), merge_s)
 
 
 def _span(decision: Decision, flagged: pd.DataFrame, windows: pd.DataFrame) -> tuple[float, float]:
@@ -137,7 +178,7 @@ def _span(decision: Decision, flagged: pd.DataFrame, windows: pd.DataFrame) -> t
     if len(same):
         return float(same["start_s"].iloc[0]), float(same["stop_s"].iloc[0])
     try:
-        start = float(decision.segment_id.rpartition("@")[2])
+        start = float(decision.segment_id.rpartition("@")[2].partition("~")[0])
     except ValueError:
         return decision.bounds or (0.0, _UNKNOWN_S)
     near = windows[(windows["start_s"] - start).abs() < 1e-3]
@@ -151,7 +192,8 @@ def _row(
     worst = scored.iloc[int(scored["score"].to_numpy().argmax())] if len(scored) else None
     origin = "added" if decision.added else "flagged" if above.any() else "kept"
     features = [] if worst is None else list(worst["top_features"])
-    words = {"added": ADDED, "kept": KEPT}.get(origin) or description(features)
+    in_words = rhythm_description if is_rhythm(decision.segment_id) else description
+    words = {"added": ADDED, "kept": KEPT}.get(origin) or in_words(features)
     patient = inside["patient_id"].iloc[0] if len(inside) else decision.recording_id
     return {
         "recording_id": decision.recording_id,

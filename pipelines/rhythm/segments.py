@@ -17,15 +17,20 @@ MOSTLY = 0.5
 _MARK = "~rhythm"
 
 
-def is_rhythm(segment_id: str, recording_id: str) -> bool:
+def is_rhythm(segment_id: str) -> bool:
     """Return True if a segment's name is that of a segment of rhythm.
 
     Examples
     --------
-    >>> is_rhythm("night~rhythm@60.000", "night"), is_rhythm("night@60.000", "night")
+    >>> is_rhythm("night@60.000~rhythm"), is_rhythm("night~rhythm@60.000")
     (True, False)
     """
-    return segment_id.startswith(f"{recording_id}{_MARK}@")
+    return segment_id.endswith(_MARK)
+
+
+def of_rhythm(segments: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which segments of a table are of rhythm."""
+    return np.array([is_rhythm(str(name)) for name in segments["segment_id"]], dtype=np.bool_)
 
 
 def segments_of(windows: pd.DataFrame, rhythm: pd.DataFrame | None, merge_s: float) -> pd.DataFrame:
@@ -55,9 +60,8 @@ def segments_of(windows: pd.DataFrame, rhythm: pd.DataFrame | None, merge_s: flo
 def merge_rhythm(rhythm: pd.DataFrame, merge_s: float) -> pd.DataFrame:
     """Merge flagged windows of rhythm into segments, by names of their own."""
     table = merge(rhythm, merge_s)
-    names = zip(table["recording_id"], table["start_s"], strict=True)
     return table.assign(
-        segment_id=[f"{recording_id}{_MARK}@{start:.3f}" for recording_id, start in names],
+        segment_id=[f"{name}{_MARK}" for name in table["segment_id"]],
         description=[rhythm_description(found) for found in table["top_features"]],
     )
 

@@ -53,8 +53,7 @@ class RhythmWindows:
     @property
     def scorable(self) -> NDArray[np.bool_]:
         """True where the features are known."""
-        known: NDArray[np.bool_] = np.isfinite(self.X).all(axis=1)
-        return known
+        return np.asarray(np.isfinite(self.X).all(axis=1))
 
     def within(self, start_s: float, stop_s: float) -> NDArray[np.bool_]:
         """Return a mask of the windows that lie wholly inside ``[start_s, stop_s]`` seconds."""
