@@ -97,6 +97,12 @@ def go_to(place: Place, segment_id: str | None) -> None:
         state.set_current(place.recording_id, segment_id)
 
 
+def go_back_to(recording_id: str, segment_id: str) -> None:
+    """Show the segment of the address that a person went back to; empty: the first."""
+    state.set_page_start(recording_id, None)
+    state.set_current(recording_id, segment_id or None)
+
+
 def _write(place: Place, kind: str, **content: Any) -> None:
     """Add an event about the current segment, or about its whole group if that was asked for."""
     if place.current is None or place.segment is None:

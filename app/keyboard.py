@@ -57,6 +57,8 @@ KEYS: Final[Mapping[str, Command]] = {
     "shift+s": "sign_off",
 }
 """A key as the browser names it, in small letters, with what it does."""
+GO_TO: Final = "go-to:"
+"""What a press begins with that is the browser's Back or Forward; the segment follows."""
 HELP: Final[tuple[tuple[str, str], ...]] = (
     ("← →", "previous and next segment"),
     ("P N", "previous and next segment that is still open"),

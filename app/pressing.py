@@ -54,6 +54,9 @@ def _catch_up(run: RunFolder, recording_id: str) -> None:
     while asked:
         asked.pop(0)()
     for key in state.new_keys():
+        if key.startswith(keyboard.GO_TO):
+            commands.go_back_to(recording_id, key.removeprefix(keyboard.GO_TO))
+            continue
         number = keyboard.label_number(key)
         if number is not None:
             commands.label(run, recording_id, number)

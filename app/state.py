@@ -69,7 +69,8 @@ def current(recording_id: str) -> str | None:
     """Return the segment that is being looked at, or None if none was chosen yet.
 
     The session holds it, not the address: what the browser sends with a key press carries the
-    address of a moment ago, before the press before it moved on.
+    address of a moment ago, before the press before it moved on. When a person goes back by the
+    browser, that comes as a press of its own (:data:`app.keyboard.GO_TO`).
     """
     held = st.session_state.get(_CURRENT)
     return held[1] if held and held[0] == recording_id else address("segment")
@@ -80,28 +81,11 @@ def set_current(recording_id: str, segment_id: str | None) -> None:
     st.session_state[_CURRENT] = (recording_id, segment_id)
 
 
-def follow_address(recording_id: str) -> bool:
-    """Look at the segment that the address names if a person has changed it; True if so.
-
-    The browser's Back changes it: the address is then another than the one that
-    :func:`show_in_address` wrote and the browser has since confirmed. An address that differs
-    before that is late, and means nothing.
-    """
-    now = address("segment")
-    held, written, confirmed = st.session_state.get(_WRITTEN, ("", None, True))
-    changed = bool(held == recording_id and confirmed and now != written)
-    if changed or held != recording_id:
-        set_current(recording_id, now)
-    if changed or held != recording_id or now == written:
-        st.session_state[_WRITTEN] = (recording_id, now, True)
-    return changed
-
-
 def show_in_address(recording_id: str, segment_id: str | None) -> None:
-    """Write the segment into the address, for a link to it and for the browser's Back."""
-    if st.session_state.get(_WRITTEN, ())[:2] != (recording_id, segment_id):
-        st.session_state[_WRITTEN] = (recording_id, segment_id, False)
-    set_address(segment=segment_id)
+    """Write the segment into the address once, for a link to it and for the browser's Back."""
+    if st.session_state.get(_WRITTEN) != (recording_id, segment_id):
+        st.session_state[_WRITTEN] = (recording_id, segment_id)
+        set_address(segment=segment_id)
 
 
 def asked() -> list[Callable[[], None]]:

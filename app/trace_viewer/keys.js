@@ -23,23 +23,37 @@ export default function ({ data, setStateValue, parentElement }) {
   if (log.next <= data.handled) log.next = data.handled + 1;
   const wanted = new Set(data.keys);
   const send = () => setStateValue("pressed", [...log.pending]);
+  const press = (name) => {
+    log.pending = [...log.pending, [log.next++, name]];
+    send();
+  };
   const listen = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (isTyping(event)) return;
     const name = nameOf(event);
     if (!wanted.has(name)) return;
     event.preventDefault();
-    log.pending = [...log.pending, [log.next++, name]];
-    send();
+    press(name);
   };
-  if (parentElement.rarewaveListen) document.removeEventListener("keydown", parentElement.rarewaveListen);
-  parentElement.rarewaveListen = listen;
+  // Back and Forward are presses too: in their place among the others, with the segment they ask for.
+  const path = location.pathname;
+  const follow = () => {
+    if (location.pathname !== path) return;
+    press(`go-to:${new URLSearchParams(location.search).get("segment") ?? ""}`);
+  };
+  parentElement.rarewaveStop?.();
   document.addEventListener("keydown", listen);
+  window.addEventListener("popstate", follow);
+  const stop = () => {
+    document.removeEventListener("keydown", listen);
+    window.removeEventListener("popstate", follow);
+  };
+  parentElement.rarewaveStop = stop;
   document.documentElement.dataset.rarewaveKeys = String(data.handled);
   clearInterval(log.timer);
   log.timer = setInterval(() => { if (log.pending.length) send(); }, 5000); // nobody has answered
   return () => {
-    document.removeEventListener("keydown", listen);
+    stop();
     clearInterval(log.timer);
   };
 }

@@ -54,8 +54,6 @@ def _open_time(run: RunFolder, recording_id: str) -> None:
 
 @st.fragment
 def _body(run: RunFolder, recording_id: str) -> None:
-    if state.follow_address(recording_id):
-        state.set_page_start(recording_id, None)
     catch_up(run, recording_id)
     # First, so that the browser hears at once what was dealt with.
     listen_to_keys(_KEYS, state.handled_keys(), key=state.KEYS)

@@ -39,3 +39,16 @@ def test_every_press_counts_once_however_the_page_is_interrupted(run_path: Path,
     assert verdicts == ["accepted", "rejected"] * (N // 2)
     assert set(Counter(e.segment_id for e in events).values()) == {1}
     assert page.problems == []
+
+
+def test_the_browsers_back_returns_to_the_segment_before(run_path: Path, serve, page):
+    page.goto(f"{serve(run_path).address}/review?recording={NAME}")
+    page.wait_for_function("document.documentElement.dataset.rarewaveKeys !== undefined")
+    for n in (2, 3):
+        page.keyboard.press("ArrowRight")
+        page.locator(".rw-section", has_text=f"Segment {n} of {N}").wait_for()
+        page.wait_for_timeout(500)
+    page.go_back()
+    page.locator(".rw-section", has_text=f"Segment 2 of {N}").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.locator(".rw-section", has_text=f"Segment 3 of {N}").wait_for()
