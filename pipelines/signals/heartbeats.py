@@ -10,7 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
-from scipy.signal import butter, find_peaks, sosfiltfilt
+from scipy.signal import find_peaks
+
+from pipelines.signals.zero_phase import band as pass_band
+from pipelines.signals.zero_phase import zero_phase
 
 Samples = NDArray[np.int64]
 
@@ -44,7 +47,7 @@ def detect_beats(leads: NDArray[np.float64], sfreq: float) -> Samples:
     ndarray of shape (n_beats,)
         Sample indices of the R peaks, rising, at least :data:`REFRACTORY_S` apart.
     """
-    band = _qrs_band(leads, sfreq)
+    band = zero_phase(pass_band(*QRS_BAND_HZ, sfreq), leads, sfreq)
     beats = _detect_on_lead(band[0], sfreq)
     for other in band[1:]:
         beats = _fill_gaps(beats, _detect_on_lead(other, sfreq), leads.shape[1], sfreq)
@@ -107,13 +110,6 @@ def agreement(beats: Samples, others: Samples, sfreq: float) -> NDArray[np.float
     n_other = np.searchsorted(others, beats + half) - np.searchsorted(others, beats - half)
     share: NDArray[np.float64] = n_both / (last - first + np.maximum(n_other - n_both, 0))
     return share
-
-
-def _qrs_band(leads: NDArray[np.float64], sfreq: float) -> NDArray[np.float64]:
-    sos = butter(2, QRS_BAND_HZ, "bandpass", fs=sfreq, output="sos")
-    padding = min(round(2 * sfreq), leads.shape[1] - 1)
-    band: NDArray[np.float64] = sosfiltfilt(sos, leads, axis=1, padlen=padding)
-    return band
 
 
 def _detect_on_lead(band: NDArray[np.float64], sfreq: float) -> Samples:

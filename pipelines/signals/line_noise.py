@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import iirnotch, sosfiltfilt, tf2sos
 
 from pipelines.recording import Recording
+from pipelines.signals.zero_phase import notch, zero_phase
 
 Floats = NDArray[np.float64]
 
@@ -65,12 +65,7 @@ def find_line(recording: Recording, names: Sequence[str]) -> float | None:
 
 def remove_line(signal: Floats, sfreq: float, freq: float) -> Floats:
     """Remove `freq` Hz, two hertz wide, without phase shift; missing samples count as zero."""
-    sos = tf2sos(*iirnotch(freq, freq / _WIDTH_HZ, fs=sfreq))
-    padding = min(round(2 * sfreq), signal.shape[-1] - 1)
-    cleaned = np.empty(signal.shape)
-    for row, values in zip(cleaned, signal, strict=True):
-        row[:] = sosfiltfilt(sos, np.nan_to_num(values), padlen=padding)
-    return cleaned
+    return zero_phase(notch(freq, _WIDTH_HZ, sfreq), signal, sfreq)
 
 
 def _spread(recording: Recording, names: Sequence[str], sfreq: float) -> Iterator[Floats]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
 
 from pipelines.recording import Piece, Recording
+from pipelines.signals.zero_phase import band, zero_phase
 
 CHUNK_S = 600.0
 MARGIN_S = 20.0
@@ -61,10 +61,4 @@ def band_pass(
 
     Missing samples (NaN) count as zero: whoever calls marks the windows that touch them.
     """
-    sos = butter(2, (low, min(high, 0.45 * sfreq)), "bandpass", fs=sfreq, output="sos")
-    padding = min(round(2 * sfreq), signal.shape[-1] - 1)
-    filtered = np.empty(signal.shape)
-    rows = zip(np.atleast_2d(filtered), np.atleast_2d(signal), strict=True)
-    for row, values in rows:  # one by one takes less memory
-        row[:] = sosfiltfilt(sos, np.nan_to_num(values), padlen=padding)
-    return filtered
+    return zero_phase(band(low, min(high, 0.45 * sfreq), sfreq), signal, sfreq)
