@@ -9,6 +9,8 @@ over long ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,25 +43,14 @@ def vus_pr(scores: Floats, positive: Bools, longest_buffer: int | None = None) -
     """
     if positive.all() or not positive.any():
         return None
-    longest = buffer_of(positive) if longest_buffer is None else longest_buffer
-    order = np.argsort(-scores, kind="stable")
-    at = np.linspace(0, len(scores) - 1, N_THRESHOLDS).astype(int)
-    limits = scores[order][at]
-    n_flagged = len(scores) - np.searchsorted(scores[order[::-1]], limits, side="left")
-    areas = [
-        _area(scores, order, n_flagged, limits, positive, buffer) for buffer in range(longest + 1)
-    ]
-    return float(np.mean(areas))
+    return _volumes([scores], positive, longest_buffer)[0]
 
 
 def vus_pr_random(positive: Bools, longest_buffer: int | None = None) -> float | None:
     """Return what random scores get: the mean of five fixed draws."""
-    rng = np.random.default_rng(0)
-    drawn = [
-        vus_pr(rng.random(len(positive)), positive, longest_buffer) for _ in range(RANDOM_DRAWS)
-    ]
-    found = [value for value in drawn if value is not None]
-    return float(np.mean(found)) if found else None
+    if positive.all() or not positive.any():
+        return None
+    return float(np.mean(_volumes(_draws(len(positive)), positive, longest_buffer)))
 
 
 def buffer_of(positive: Bools) -> int:
@@ -70,11 +61,14 @@ def buffer_of(positive: Bools) -> int:
 
 def volume(scores: Floats, positive: Bools) -> dict[str, Any]:
     """Return ``vus_pr``, its random floor and the longest buffer, None where undefined."""
-    value = vus_pr(scores, positive)
+    if positive.all() or not positive.any():
+        return {"vus_pr": None, "vus_pr_random": None, "vus_longest_buffer": None}
+    longest = buffer_of(positive)
+    found, *random = _volumes([scores, *_draws(len(scores))], positive, longest)
     return {
-        "vus_pr": value,
-        "vus_pr_random": None if value is None else vus_pr_random(positive),
-        "vus_longest_buffer": None if value is None else buffer_of(positive),
+        "vus_pr": found,
+        "vus_pr_random": float(np.mean(random)),
+        "vus_longest_buffer": longest,
     }
 
 
@@ -93,27 +87,64 @@ def soft_labels(positive: Bools, buffer: int) -> Floats:
     return capped
 
 
-def _area(
-    scores: Floats,
-    order: NDArray[np.int64],
-    n_flagged: NDArray[np.int64],
-    limits: Floats,
-    positive: Bools,
-    buffer: int,
-) -> float:
-    """Return the area under precision against recall for one buffer length."""
+@dataclass(frozen=True)
+class _Soft:
+    """Labels softened by one buffer: their sum for recall, and the stretches above 0."""
+
+    labels: Floats
+    total: float
+    inside: NDArray[np.int64]
+    stretch: NDArray[np.int64]
+    n_stretches: int
+
+
+def _soften(positive: Bools, buffer: int) -> _Soft:
     labels = soft_labels(positive, buffer)
-    hit = np.cumsum(labels[order])[n_flagged - 1]
+    inside = np.flatnonzero(labels > 0)
     starts, _ = _runs(labels > 0)
-    stretch = np.cumsum(np.bincount(starts, minlength=len(labels))) - 1
-    inside = labels > 0
-    highest = np.full(len(starts), -np.inf)
-    np.maximum.at(highest, stretch[inside], scores[inside])
-    existence = (highest[None, :] >= limits[:, None]).mean(axis=1)
-    total = (positive.sum() + labels.sum()) / 2
-    recall = np.minimum(hit / total, 1.0) * existence
-    precision = hit / n_flagged
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+    stretch = np.searchsorted(starts, inside, side="right") - 1
+    total = float(positive.sum() + labels.sum()) / 2
+    return _Soft(labels, total, inside, stretch, len(starts))
+
+
+class _Ranked:
+    """Scores sorted once, and the thresholds that are looked at."""
+
+    def __init__(self, scores: Floats) -> None:
+        self.scores = scores
+        self.order = np.argsort(-scores, kind="stable")
+        at = np.linspace(0, len(scores) - 1, N_THRESHOLDS).astype(int)
+        self.limits = scores[self.order][at]
+        below = np.searchsorted(scores[self.order[::-1]], self.limits, side="left")
+        self.n_flagged = len(scores) - below
+
+    def area(self, soft: _Soft) -> float:
+        """Return the area under precision against recall for one buffer length."""
+        hit = np.cumsum(soft.labels[self.order])[self.n_flagged - 1]
+        highest = np.full(soft.n_stretches, -np.inf)
+        np.maximum.at(highest, soft.stretch, self.scores[soft.inside])
+        existence = (highest[None, :] >= self.limits[:, None]).mean(axis=1)
+        recall = np.minimum(hit / soft.total, 1.0) * existence
+        precision = hit / self.n_flagged
+        return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def _volumes(
+    sets: Sequence[Floats], positive: Bools, longest_buffer: int | None = None
+) -> list[float]:
+    """Return the volume of several sets of scores; labels are softened once a buffer for all."""
+    longest = buffer_of(positive) if longest_buffer is None else longest_buffer
+    ranked = [_Ranked(scores) for scores in sets]
+    areas = np.zeros((longest + 1, len(ranked)))
+    for buffer in range(longest + 1):
+        soft = _soften(positive, buffer)
+        areas[buffer] = [each.area(soft) for each in ranked]
+    return [float(mean) for mean in areas.mean(axis=0)]
+
+
+def _draws(n: int) -> list[Floats]:
+    rng = np.random.default_rng(0)
+    return [rng.random(n) for _ in range(RANDOM_DRAWS)]
 
 
 def _runs(mask: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

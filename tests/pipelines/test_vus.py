@@ -80,3 +80,19 @@ def test_right_scores_beat_shifted_ones_and_those_beat_random_ones():
 def test_one_class_leaves_it_undefined(positive):
     assert vus_pr(np.arange(float(len(positive))), positive) is None
     assert volume(np.zeros(len(positive)), positive)["vus_pr_random"] is None
+
+
+def test_labels_are_softened_once_a_buffer_for_the_scores_and_the_random_floor(monkeypatch):
+    positive = np.zeros(60, bool)
+    positive[10:15] = positive[30:35] = True
+    expected = volume(np.arange(60.0), positive)
+    buffers = []
+
+    def counted(labels, buffer):
+        buffers.append(buffer)
+        return soft_labels(labels, buffer)
+
+    monkeypatch.setattr("pipelines.evaluation.volume.soft_labels", counted)
+    assert volume(np.arange(60.0), positive) == expected
+    assert buffers == list(range(6))
+    assert expected["vus_pr"] == vus_pr(np.arange(60.0), positive)
