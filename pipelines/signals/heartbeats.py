@@ -1,8 +1,10 @@
-"""Where the heart beats: R peaks by sleepecg, with a second lead asked where the first is silent.
+"""Where the heart beats: the largest slopes and waves, with a second lead asked where one is silent.
 
-sleepecg finds .988 of the beats of the MIT-BIH database at a hundredth of the cost of the usual
-alternatives (F1 at 100 ms, 48 records). What it misses are mostly ventricular beats that are
-small on one lead; a gap longer than the local rhythm allows is therefore searched on the others.
+A beat is a local maximum of slope times size that towers over what is usual within some seconds.
+Nothing is remembered longer, so that beats do not depend on where a recording was cut; detectors
+after Pan and Tompkins (sleepecg, gqrs) adapt from the first sample on. On 26 records of MIT-BIH
+(DS1 and the paced ones, 150 ms, flutter left out) F1 is .998 and .995 of the ventricular beats are
+found; sleepecg in the same chunks had .995 and .967, and 208 had 2,755 to 2,936 beats as cut.
 """
 
 from __future__ import annotations
@@ -10,10 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
-from scipy.signal import find_peaks
-
-from pipelines.signals.zero_phase import band as pass_band
-from pipelines.signals.zero_phase import zero_phase
+from scipy.signal import butter, find_peaks, sosfiltfilt
 
 Samples = NDArray[np.int64]
 
@@ -22,11 +21,12 @@ REFRACTORY_S = 0.25
 """No two beats follow each other faster (240 beats a minute)."""
 GAP_RATIO = 1.5
 """An interval this many times the local median is searched for a beat on the other leads."""
+BEAT_SHARE = 0.4
+"""Share of what is usual around, of slope and size, from which a beat counts as one."""
 SLOPE_SHARE = 0.35
 """Share of the usual slope of a beat from which the second detector counts one."""
-_SLOPE_S = 0.1
-_CLIP_S = 2.0
-_WEAK = 0.1  # of the usual height: what sleepecg finds below it is noise
+_AVERAGED_S = 0.1
+_HIGHEST_OF, _AROUND = 7, 11  # candidates, some four a second at most
 _PEAK_S = 0.06
 _SAME_BEAT_S = 0.15
 _AGREEMENT_S = 5.0
@@ -47,7 +47,7 @@ def detect_beats(leads: NDArray[np.float64], sfreq: float) -> Samples:
     ndarray of shape (n_beats,)
         Sample indices of the R peaks, rising, at least :data:`REFRACTORY_S` apart.
     """
-    band = zero_phase(pass_band(*QRS_BAND_HZ, sfreq), leads, sfreq)
+    band = _qrs_band(leads, sfreq)
     beats = _detect_on_lead(band[0], sfreq)
     for other in band[1:]:
         beats = _fill_gaps(beats, _detect_on_lead(other, sfreq), leads.shape[1], sfreq)
@@ -72,13 +72,7 @@ def detect_slopes(lead: NDArray[np.float64], sfreq: float) -> Samples:
     ndarray of shape (n_found,)
         Sample indices, rising, at least :data:`REFRACTORY_S` apart.
     """
-    slope = uniform_filter1d(np.abs(np.diff(lead)), max(1, round(_SLOPE_S * sfreq)))
-    found, _ = find_peaks(slope, distance=max(1.0, REFRACTORY_S * sfreq))
-    if not len(found):
-        return np.empty(0, dtype=np.int64)
-    steep = slope[found]
-    usual = median_filter(maximum_filter1d(steep, 7), 11, mode="nearest")
-    return np.asarray(found[steep > SLOPE_SHARE * usual], dtype=np.int64)
+    return _peaks(_averaged(np.diff(lead), sfreq), SLOPE_SHARE, sfreq)
 
 
 def agreement(beats: Samples, others: Samples, sfreq: float) -> NDArray[np.float64]:
@@ -112,20 +106,34 @@ def agreement(beats: Samples, others: Samples, sfreq: float) -> NDArray[np.float
     return share
 
 
-def _detect_on_lead(band: NDArray[np.float64], sfreq: float) -> Samples:
-    """Clip what towers over its surroundings (electrode pops), then ask sleepecg."""
-    from sleepecg import detect_heartbeats
+def _qrs_band(leads: NDArray[np.float64], sfreq: float) -> NDArray[np.float64]:
+    sos = butter(2, QRS_BAND_HZ, "bandpass", fs=sfreq, output="sos")
+    padding = min(round(2 * sfreq), leads.shape[1] - 1)
+    band: NDArray[np.float64] = sosfiltfilt(sos, leads, axis=1, padlen=padding)
+    return band
 
-    step = round(_CLIP_S * sfreq)
-    peaks = np.array([np.abs(band[i : i + step]).max() for i in range(0, len(band), step)])
-    limit = np.repeat(2.0 * median_filter(peaks, 15, mode="nearest"), step)[: len(band)]
-    if not limit.any():
-        return np.empty(0, dtype=np.int64)
-    found = np.asarray(detect_heartbeats(np.clip(band, -limit, limit), sfreq), dtype=np.int64)
+
+def _detect_on_lead(band: NDArray[np.float64], sfreq: float) -> Samples:
+    """Find the maxima of slope times size that reach a share of the usual one around."""
+    slope = _averaged(np.diff(band), sfreq)
+    return _peaks(np.sqrt(slope * _averaged(band[1:], sfreq)), BEAT_SHARE, sfreq)
+
+
+def _averaged(values: NDArray[np.float64], sfreq: float) -> NDArray[np.float64]:
+    average: NDArray[np.float64] = uniform_filter1d(
+        np.abs(values), max(1, round(_AVERAGED_S * sfreq))
+    )
+    return average
+
+
+def _peaks(curve: NDArray[np.float64], share: float, sfreq: float) -> Samples:
+    """Return the maxima of a curve that reach `share` of the usual highest around."""
+    found, _ = find_peaks(curve, distance=max(1.0, REFRACTORY_S * sfreq))
     if not len(found):
-        return found
-    height = np.abs(band[found])
-    return found[height >= _WEAK * median_filter(height, 21, mode="nearest")]
+        return np.empty(0, dtype=np.int64)
+    height = curve[found]
+    usual = median_filter(maximum_filter1d(height, _HIGHEST_OF), _AROUND, mode="nearest")
+    return np.asarray(found[height > share * usual], dtype=np.int64)
 
 
 def _fill_gaps(beats: Samples, other: Samples, n_times: int, sfreq: float) -> Samples:
