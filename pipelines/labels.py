@@ -21,6 +21,7 @@ __all__ = [
     "abnormal_intervals",
     "abnormal_rhythms",
     "is_abnormal",
+    "read_label_table",
     "read_labels_csv",
 ]
 
@@ -114,11 +115,37 @@ def read_labels_csv(
 
     Examples
     --------
-    >>> read_labels_csv("sample_data/eeg_absence_480s_labels.csv", "eeg")["eeg"][0]
+    >>> read_labels_csv("sample_data/eeg_absence_480s_labels.csv")["eeg_absence_480s"][0]
     Interval(onset_s=240.51, offset_s=244.25, label='absence_seizure')
     """
+    return read_label_table(path, recording_id).events
+
+
+class LabelTable(NamedTuple):
+    """A label table, read once.
+
+    Attributes
+    ----------
+    events : dict of str to tuple of Interval
+        Abnormal intervals by recording, in order of onset; see :func:`read_labels_csv`.
+    beats : dict of str to tuple of Interval
+        All heartbeats by recording, usual ones too, each a moment with its symbol as label; empty
+        if the table lists anything but heartbeats.
+    """
+
+    events: dict[str, tuple[Interval, ...]]
+    beats: dict[str, tuple[Interval, ...]]
+
+
+def read_label_table(path: str | Path, recording_id: str | None = None) -> LabelTable:
+    """Read a CSV file of labels: what is abnormal in it, and its heartbeats.
+
+    Parameters and errors as of :func:`read_labels_csv`.
+    """
     path = Path(path)
-    table: dict[str, list[Interval]] = {}
+    events: dict[str, list[Interval]] = {}
+    beats: dict[str, list[Interval]] = {}
+    only_beats = True
     for line, row in _rows(path):
         name = (row.get("recording_id") or recording_id or "").strip()
         if not name:
@@ -126,11 +153,25 @@ def read_labels_csv(
                 f"{path.name} line {line} does not say which recording it labels; "
                 "add a column recording_id"
             )
-        intervals = table.setdefault(name, [])
-        interval = _interval(path, line, row)
-        if interval is not None:
-            intervals.append(interval)
+        found = events.setdefault(name, [])
+        interval, is_beat = _interval(path, line, row)
+        only_beats = only_beats and is_beat
+        if is_beat:
+            beats.setdefault(name, []).append(interval)
+        if _is_event(interval, is_beat):
+            found.append(interval)
+    return LabelTable(_sorted(events), _sorted(beats) if only_beats else {})
+
+
+def _sorted(table: dict[str, list[Interval]]) -> dict[str, tuple[Interval, ...]]:
     return {name: tuple(sorted(intervals)) for name, intervals in table.items()}
+
+
+def _is_event(interval: Interval, is_beat: bool) -> bool:
+    """Return False for a usual heartbeat, and for a stretch in which nothing happens."""
+    if is_beat:
+        return is_abnormal(Annotation(interval.onset_s, 0.0, interval.label, is_beat=True))
+    return interval.label.lower() not in _USUAL
 
 
 def _joined(annotations: Sequence[Annotation]) -> Iterator[Interval]:
@@ -182,34 +223,21 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         yield reader.line_num, {key: value for key, value in row.items() if key is not None}
 
 
-def _interval(path: Path, line: int, row: dict[str, str]) -> Interval | None:
-    """Return the interval that a row means, or None for a normal heartbeat."""
+def _interval(path: Path, line: int, row: dict[str, str]) -> tuple[Interval, bool]:
+    """Return the interval that a row means, and whether it is a heartbeat."""
     if "symbol" in row and "onset_s" not in row:
         onset = _seconds(path, line, "time_s", row["time_s"])
-        beat = Annotation(onset, 0.0, row["symbol"].strip(), is_beat=True)
-        return Interval(onset, onset, beat.description) if is_abnormal(beat) else None
+        return Interval(onset, onset, row["symbol"].strip()), True
     onset = _seconds(path, line, "onset_s", row["onset_s"])
     offset = _seconds(path, line, "offset_s", row["offset_s"].strip() or row["onset_s"])
     label = row.get("label", "").strip()
-    if is_beat_row(onset, offset, label):
-        return (
-            Interval(onset, offset, label)
-            if is_abnormal(Annotation(onset, 0.0, label, True))
-            else None
-        )
-    if label.lower() in _USUAL:
-        return None
-    if offset < onset:
+    if offset < onset and label.lower() not in _USUAL:
         raise InputError(
             f"{path.name} line {line} ends at {offset:g} s, before it begins at {onset:g} s; "
             "offset_s must not be smaller than onset_s"
         )
-    return Interval(onset, offset, label or "labelled")
-
-
-def is_beat_row(onset_s: float, offset_s: float, label: str) -> bool:
-    """Return True if a row of a label table is a heartbeat: a moment with a WFDB beat symbol."""
-    return onset_s == offset_s and label in BEAT_SYMBOLS
+    is_beat = onset == offset and label in BEAT_SYMBOLS
+    return Interval(onset, offset, label or "labelled"), is_beat
 
 
 def _seconds(path: Path, line: int, column: str, text: str) -> float:

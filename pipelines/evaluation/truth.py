@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,7 @@ from pipelines.labels import (
     Interval,
     abnormal_intervals,
     abnormal_rhythms,
-    is_beat_row,
-    read_labels_csv,
+    read_label_table,
 )
 from pipelines.recording import Recording
 from pipelines.run_folder import RunFolder
@@ -107,7 +105,7 @@ def from_table(
         If a recording is not of this run, or a label lies after its end.
     """
     only = given[0] if len(given) == 1 else None
-    events = read_labels_csv(path, only)
+    events, beats = read_label_table(path, only)
     for name in events:
         if name not in given:
             close = difflib.get_close_matches(name, given, n=1)
@@ -123,42 +121,16 @@ def from_table(
                     f"{path.name} has a label of {name} at {event.onset_s:g} s, but the recording "
                     f"ends at {duration_s:g} s; labels are in seconds since its start"
                 )
-    beats = _beats(path, only)
-    symbols = {symbol for _, found in beats.values() for symbol in found}
+    symbols = {beat.label for found in beats.values() for beat in found}
     others_usual = bool(symbols) and all(aami_class(symbol) != "N" for symbol in symbols)
-    nothing: tuple[NDArray[np.float64], tuple[str, ...]] = (np.empty(0), ())
     return {
         name: Truth(
             events.get(name, ()),
-            *beats.get(name, nothing),
+            times_s=np.array([beat.onset_s for beat in beats.get(name, ())]),
+            symbols=tuple(beat.label for beat in beats.get(name, ())),
             labelled=True,
             others_usual=others_usual,
             rhythms=None if beats else events.get(name, ()),
         )
         for name in {*events, *durations_s}
     }
-
-
-def _beats(path: Path, only: str | None) -> dict[str, tuple[NDArray[np.float64], tuple[str, ...]]]:
-    """Return all heartbeats of a table that lists nothing else; its rows were checked before."""
-    reader = csv.DictReader(path.read_text("utf-8-sig").splitlines(), restval="")
-    reader.fieldnames = [(name or "").strip().lower() for name in reader.fieldnames or ()]
-    rows: dict[str, list[tuple[float, str]]] = {}
-    for row in reader:
-        beat = _beat(row)
-        if beat is None:
-            return {}
-        rows.setdefault((row.get("recording_id") or only or "").strip(), []).append(beat)
-    return {
-        name: (np.array([t for t, _ in sorted(beats)]), tuple(s for _, s in sorted(beats)))
-        for name, beats in rows.items()
-    }
-
-
-def _beat(row: Mapping[str, str]) -> tuple[float, str] | None:
-    """Return time and symbol of a row that is a heartbeat, in either form of the table."""
-    if "onset_s" not in row:
-        return float(row["time_s"]), row["symbol"].strip()
-    onset, label = float(row["onset_s"]), row.get("label", "").strip()
-    offset = float(row["offset_s"].strip() or onset)
-    return (onset, label) if is_beat_row(onset, offset, label) else None

@@ -321,8 +321,30 @@ def test_a_label_table_replaces_annotations(eeg_run, tmp_path):
     events = evaluate_run(eeg_run, csv)["pooled"]["events"]
     assert (events["n_events"], events["n_found"], events["n_false"]) == (1, 1, 2)
     text = (SAMPLE / "eeg_absence_480s_labels.csv").read_text()
-    csv.write_text(text)  # no recording_id: the only recording is meant
+    csv.write_text(text.replace("eeg_absence_480s,", ""))
+    csv.write_text(csv.read_text().replace("recording_id,", ""))  # the only recording is meant
     assert evaluate_run(eeg_run, csv)["pooled"]["events"]["n_found"] == 2
+
+
+def test_the_sample_labels_have_the_contract_s_columns_and_name_their_recording():
+    for path in SAMPLE.glob("*_labels.csv"):
+        table = pd.read_csv(path)
+        assert list(table) == ["recording_id", "onset_s", "offset_s", "label"]
+        assert set(table["recording_id"]) == {path.stem.removesuffix("_labels")}
+
+
+def test_a_label_table_is_read_once(eeg_run, tmp_path, monkeypatch):
+    csv = tmp_path / "labels.csv"
+    csv.write_text("recording_id,onset_s,offset_s,label\neeg,9,13,sz\n")
+    read, original = [], Path.read_text
+
+    def counted(path, *arguments, **named):
+        read.append(path)
+        return original(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    from_table(csv, {"eeg": 480.0}, ["eeg"])
+    assert read == [csv]
 
 
 @pytest.mark.parametrize(
