@@ -25,13 +25,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import RunError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipelines.readers.declaration import Declaration
     from pipelines.recording import Recording
 
@@ -213,6 +214,8 @@ class RunFolder:
         path = self.recording_folder(recording_id) / f"{name}.parquet"
         if not path.is_file():
             raise RunError(f"recording {recording_id!r} has no {path.name} in {self.path.name}")
+        import pandas as pd  # a quarter of a second that scoring in other processes does not need
+
         return pd.read_parquet(path)
 
 

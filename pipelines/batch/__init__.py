@@ -142,9 +142,9 @@ def score_run(
 
 def _create_reviews(run: RunFolder) -> None:
     """Make the empty review log of a run in which something is scored."""
-    from pipelines.store import ReviewStore
+    if run.manifest_path.is_file() and not run.reviews_path.is_file():
+        from pipelines.store import ReviewStore
 
-    if run.manifest_path.is_file():
         with suppress(ReviewError):  # the scores are there; the first decision says what is wrong
             ReviewStore(run.reviews_path).create()
 
@@ -178,16 +178,19 @@ def _score_all(
     """Score recordings and record each as it is done; return their status lines, in order."""
     report = progress or (lambda stage, done, total: None)
     stage = "scoring recordings"
-    ledger = Ledger(job, earlier, entries)
+    engine, workers, limits = how
+    elsewhere = engine != "local" or workers > 1 or limits.any
+    ledger = Ledger(job, earlier, entries, elsewhere=elsewhere)
     report(stage, 0, len(entries))
 
     def add(status: Status) -> None:
         ledger.add(status)
+        if elsewhere:  # this process has nothing to do until they are done
+            _create_reviews(earlier.run)
         report(stage, len(ledger.results), len(entries))
 
     try:
         if entries:
-            engine, workers, limits = how
             score_with(engine, job, entries, workers, limits, add)
     finally:
         ledger.close()

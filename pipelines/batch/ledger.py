@@ -6,11 +6,11 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from pipelines import provenance
+from pipelines.batch.facts import model_facts
 from pipelines.batch.resume import Earlier
-from pipelines.batch.task import STAGING, Job, Status
+from pipelines.batch.task import DEVICE, STAGING, Job, Status
 from pipelines.inputs import InputRecording
 from pipelines.run_folder import write_json
 
@@ -20,18 +20,33 @@ _EVERY_S = 30.0
 
 
 class Ledger:
-    """Writes ``status.jsonl`` and ``run.json``, but nothing before a first recording is done."""
+    """Writes ``status.jsonl`` and ``run.json``, but nothing before a first recording is done.
 
-    def __init__(self, job: Job, earlier: Earlier, entries: Sequence[InputRecording]) -> None:
+    Parameters
+    ----------
+    job : Job
+    earlier : Earlier
+    entries : sequence of InputRecording
+    elsewhere : bool
+        True if other processes score: this one then need not load what that takes.
+    """
+
+    def __init__(
+        self, job: Job, earlier: Earlier, entries: Sequence[InputRecording], *, elsewhere: bool
+    ) -> None:
         self.results: dict[str, Status] = {}
         self._job, self._earlier, self._entries = job, earlier, entries
         self._begun = bool(earlier.manifest)
         self._unwritten: list[Status] = []
         self._start_s = self._written_s = time.monotonic()
-        self._model = _model_facts(job)
+        self._model = {
+            DEVICE: earlier.manifest.get("device"),
+            **model_facts(job, elsewhere=elsewhere),
+        }
 
     def add(self, status: Status) -> None:
         """Take the outcome of one recording."""
+        self._model[DEVICE] = status.pop(DEVICE, self._model[DEVICE])
         self.results[status["recording_id"]] = status
         self._unwritten.append(status)
         if status["state"] != "done":
@@ -87,29 +102,3 @@ class Ledger:
         }
         write_json(self._earlier.run.manifest_path, facts)
         self._written_s = time.monotonic()
-
-
-def _model_facts(job: Job) -> dict[str, Any]:
-    """Return what run.json says about the model; raise before any work if it cannot be used."""
-    from pipelines.model_folder import load_model
-
-    model = load_model(job.model_path, device=job.device)
-    promise = model.calibration.promise
-    return {
-        "model": {
-            "path": str(job.model_path),
-            "kind": model.kind,
-            "threshold": model.threshold,
-            "promise": None
-            if promise is None
-            else {"sentence": promise.sentence, "caveat": promise.caveat(job.baseline)},
-            "sha256": job.model_sha256,
-            "files": provenance.model_files(job.model_path),
-            "fitted_on": {
-                "signal_sha256": model.sources.get("signal_sha256", []),
-                "baseline": model.sources.get("baseline"),
-            },
-        },
-        "seed": model.sources.get("seed"),
-        "device": str(next(model.estimator.chain_.buffers()).device),
-    }

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import pandas as pd
 import pyarrow as pa
 
 from pipelines import provenance
@@ -30,12 +29,16 @@ from pipelines.run_folder import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipelines.model import Model
     from pipelines.scoring import Scored
 
 STAGING = ".scoring"
 """Folder in a run where tables are written before they are renamed into place."""
 _NO_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory", "out of memory")
+DEVICE = "device"
+"""Of a status line that is handed on: what the recording was scored on. Kept in ``run.json``."""
 Baseline = tuple[float, float] | None
 Status = dict[str, Any]
 """One line of ``status.jsonl``."""
@@ -97,6 +100,7 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
         "baseline": None if job.baseline is None else list(job.baseline),
         "at": provenance.now(),
         "took_s": round(time.monotonic() - start_s, 3),
+        DEVICE: str(next(model.estimator.chain_.buffers()).device),
     }
 
 

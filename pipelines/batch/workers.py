@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import time
@@ -18,6 +19,8 @@ from pipelines.errors import RunError, describe_error
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 _PATIENCE_S = 5.0
+_OBJECTS = 50_000
+"""New objects after which Python looks for garbage: loading a model makes half a million that stay."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ def _start(make: Callable[[], Callable[[Task], Result]]) -> _Worker[Task]:
 def _serve(connection: Connection, make: Callable[[], Callable[[Task], Result]]) -> None:
     """Say None when ready, then answer tasks until the other end is closed; runs in the child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    gc.set_threshold(_OBJECTS)
     warnings.simplefilter("ignore")
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # parent is gone
         try:

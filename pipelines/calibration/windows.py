@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flowcore import central_threshold, tail_threshold
 from pipelines.calibration.patients import Promise
 from pipelines.config import Settings
 
@@ -76,6 +75,8 @@ def calibrate(
     default_rate : float
         Share of usual windows above the threshold where the settings give nothing.
     """
+    from flowcore import central_threshold, tail_threshold  # with torch, which a promise needs not
+
     rate = settings.threshold.window_rate or default_rate
     if settings.threshold.per_hour is not None:
         rate = min(0.5, settings.threshold.per_hour / windows_per_hour)
