@@ -147,6 +147,46 @@ def write_eeg():
     return to_file
 
 
+_WAVES = ((0.0, 1.2, 0.014), (0.2, 0.3, 0.03))  # R, T: seconds from the peak, mV, seconds
+
+
+def synthetic_ecg(seconds: int, rhythm: str = "sinus", seed: int = 0, sfreq: int = 128) -> EdfFile:
+    """Return an EDF file of one lead whose beats are all alike but for noise.
+
+    ``rhythm`` is ``"sinus"``, ``"ectopy"`` (one beat in sixteen early, with a pause after it) or
+    ``"af"``: intervals drawn one by one. The mean rate is the same.
+    """
+    generator = np.random.default_rng(seed)
+    n = 2 * seconds
+    intervals = 1 + 0.03 * np.sin(np.arange(n) * 1.3) + 0.01 * generator.standard_normal(n)
+    if rhythm == "ectopy":
+        early = np.flatnonzero(generator.random(n - 1) < 1 / 16)
+        intervals[early] *= 0.65
+        intervals[early + 1] *= 1.3
+    if rhythm == "af":
+        intervals = generator.uniform(0.65, 1.4, n)  # no beat begins in the T wave before
+    peaks = 0.4 + np.cumsum(0.9 * intervals)
+    t = np.arange(seconds * sfreq) / sfreq
+    millivolts = 0.01 * generator.standard_normal(len(t))
+    for peak in peaks[peaks < seconds]:
+        lo, hi = np.searchsorted(t, [peak - 0.4, peak + 0.6])
+        for at, height, width in _WAVES:
+            millivolts[lo:hi] += height * np.exp(-0.5 * ((t[lo:hi] - peak - at) / width) ** 2)
+    digital = np.round(10_000 * millivolts).astype(int).reshape(seconds, sfreq)
+    return EdfFile([Signal(digital, label="ECG I")])
+
+
+@pytest.fixture(scope="session")
+def write_ecg():
+    """Write a synthetic ECG: ``write_ecg(path, seconds, rhythm, seed)``."""
+
+    def to_file(path: Path, seconds: int, rhythm: str = "sinus", seed: int = 0) -> Path:
+        path.write_bytes(synthetic_ecg(seconds, rhythm, seed).content())
+        return path
+
+    return to_file
+
+
 TINY = """
 [flow]
 n_blocks = 1
