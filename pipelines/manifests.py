@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import InputError, RecordingError
-from pipelines.readers import TABLE_SUFFIXES
+from pipelines.readers import TABLE_SUFFIXES, main_name
 from pipelines.readers.declaration import Declaration, checked_sfreq, number_of, sidecar_of
+from pipelines.remote.address import checked_url, is_url, path_for, url_of
 
 _COLUMNS = ("path", "recording_id", "patient_id", "sfreq", "units")
 _MOST_HEADER_BYTES = 1 << 20
@@ -27,6 +28,8 @@ class Row:
         Rate and unit, for a table.
     refused : str or None
         Of an INPUT argument, not a row: why it names no recording.
+    url : str or None
+        The address of a recording that lies elsewhere; `path` then only names it.
     """
 
     path: Path
@@ -34,6 +37,7 @@ class Row:
     patient_id: str = ""
     declared: Declaration | None = None
     refused: str | None = None
+    url: str | None = None
 
 
 def is_manifest(path: Path) -> bool:
@@ -61,8 +65,14 @@ def is_manifest(path: Path) -> bool:
     )
 
 
-def read_manifest(path: Path) -> list[Row]:
+def read_manifest(path: Path, at: str | None = None) -> list[Row]:
     """Read a manifest; relative paths start at its folder, and files need not exist.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    at : str, optional
+        The address of its folder, if `path` is a copy of a manifest that lies elsewhere.
 
     Raises
     ------
@@ -79,12 +89,22 @@ def read_manifest(path: Path) -> list[Row]:
             raise InputError(
                 f"{where} has an empty path; give the recording's path or remove the line"
             )
-        file = path.parent / Path(cells["path"]).expanduser()
+        file, url = _place(cells["path"], path.parent, at)
         declared = _declared(cells["sfreq"], cells["units"], file, where)
-        rows.append(Row(file, cells["recording_id"], cells["patient_id"], declared))
+        rows.append(Row(file, cells["recording_id"], cells["patient_id"], declared, url=url))
     if not rows:
         raise InputError(f"the manifest {path.name} has no rows; add one line a recording")
     return rows
+
+
+def _place(cell: str, folder: Path, at: str | None) -> tuple[Path, str | None]:
+    """Return the path of a recording, and its address if it has one."""
+    if at is not None and not is_url(cell):
+        cell = f"{at}/{cell}"
+    if not is_url(cell):
+        return folder / Path(cell).expanduser(), None
+    path = main_name(path_for(checked_url(cell)))
+    return path, url_of(path)
 
 
 def _declared(sfreq: str, units: str, file: Path, where: str) -> Declaration | None:

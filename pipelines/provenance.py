@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +36,7 @@ MODEL_MANIFEST = "manifest.json"
 NO_SIGNAL = (".hea", ".atr", ".vhdr", ".vmrk", ".json", ".tsv")
 """Files of a recording that hold no samples."""
 _BLOCK = 1 << 20
+_SETTLED_S = 2.0
 
 
 def versions() -> dict[str, str]:
@@ -65,6 +67,24 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def file_marks(files: Iterable[Path]) -> dict[str, str | None]:
+    """Return ``{file name: size and time of change}``, None for what cannot be told apart by it.
+
+    Where the same is found again, the content is the same: of a file that was changed within the
+    last seconds nothing is said, since it may change again within one tick of its clock.
+    """
+    marks: dict[str, str | None] = {}
+    for path in files:
+        try:
+            status = path.stat()
+        except OSError:
+            marks[path.name] = None
+        else:
+            settled = time.time() - status.st_mtime > _SETTLED_S
+            marks[path.name] = f"{status.st_size} {status.st_mtime_ns}" if settled else None
+    return marks
 
 
 def input_hashes(files: Iterable[Path]) -> dict[str, str]:

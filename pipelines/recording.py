@@ -11,12 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import RecordingError
+
+if TYPE_CHECKING:
+    from pipelines.remote.fetching import Fetched
 
 MAX_DURATION_S = 3.2e8
 """No recording is longer than about ten years; a header that says so is damaged."""
@@ -120,6 +123,8 @@ class Recording(ABC):
         In order of onset.
     start_time : datetime.datetime or None
         Wall-clock start, if the file states one.
+    fetched : Fetched or None
+        Of a recording at an address: the copies that it is read from.
     """
 
     path: Path
@@ -129,6 +134,7 @@ class Recording(ABC):
     pieces: tuple[Piece, ...]
     annotations: tuple[Annotation, ...]
     start_time: datetime | None
+    fetched: Fetched | None = None
 
     @property
     def duration_s(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +19,14 @@ from pipelines.batch.resume import (
     check_baseline,
     check_model,
     check_sources,
+    confirmed_by_reader,
     is_unchanged,
     read_earlier,
 )
 from pipelines.batch.task import Baseline, Job, Status
 from pipelines.errors import InputError, ReviewError, RunError
 from pipelines.inputs import InputRecording, resolve_inputs
+from pipelines.remote.address import refuse_url
 from pipelines.run_folder import RunFolder
 
 Progress = Callable[[str, int, int], None]
@@ -51,11 +53,17 @@ class RunSummary:
         Recordings that could not be scored.
     skipped : tuple of str
         Recordings that an earlier call had scored and that have not changed.
+    kept : dict of str to tuple of float
+        Of those skipped: the part that a reader has confirmed, and that they stay scored against.
+    replaced : dict of str to tuple of float
+        Of those done: the part that a reader had confirmed and that no longer counts.
     """
 
     done: tuple[str, ...]
     quarantined: tuple[Quarantined, ...]
     skipped: tuple[str, ...]
+    kept: dict[str, tuple[float, float]] = field(default_factory=dict)
+    replaced: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def score_run(
@@ -69,6 +77,7 @@ def score_run(
     device: str = "auto",
     limits: Limits = NO_LIMITS,
     resume: bool = True,
+    by_marks: bool = False,
     progress: Progress | None = None,
 ) -> RunSummary:
     """Score recordings with a model and write a run folder.
@@ -95,7 +104,11 @@ def score_run(
         Time and memory of one recording; one that needs more is set aside. With limits, more than
         one worker or Ray, each recording is scored in another process, and for an hour at most.
     resume : bool
-        Skip recordings that are done and whose files, model and baseline have not changed.
+        Skip recordings that are done and whose files, model and baseline have not changed. One
+        that a reader has had scored against a confirmed part stays so unless `baseline` is given
+        or its files have changed.
+    by_marks : bool
+        Take a file for unchanged by its size and time of change, without reading it.
     progress : callable, optional
         ``progress(stage, done, total)``.
 
@@ -113,6 +126,7 @@ def score_run(
     _check_arguments(baseline, workers, device)
     limits.check()
     check_engine(engine)
+    refuse_url(run_path, "--out")
     entries = resolve_inputs(inputs)
     model_sha256 = provenance.model_hash(model_path)
     run = RunFolder(Path(run_path).absolute())
@@ -125,7 +139,7 @@ def score_run(
         check_sources(earlier, entries)
         model = Path(model_path).absolute()
         job = Job(model, model_sha256, run.path, baseline, device, limits.memory_bytes)
-        todo = [e for e in entries if not (resume and is_unchanged(earlier, e, job))]
+        todo = [e for e in entries if not (resume and is_unchanged(earlier, e, job, by_marks))]
         if todo or not earlier.is_complete:
             how = (engine, min(workers, max(1, len(todo))), limits)
             results = _score_all(job, earlier, todo, how, progress)
@@ -133,11 +147,23 @@ def score_run(
     failed = [Quarantined(r["recording_id"], r["reason"]) for r in results.values() if r["reason"]]
     if failed and len(failed) == len(entries):
         raise RunError(_all_failed(failed))
+    done = tuple(name for name, status in results.items() if not status["reason"])
+    skipped = tuple(e.recording_id for e in entries if e.recording_id not in results)
     return RunSummary(
-        done=tuple(name for name, status in results.items() if not status["reason"]),
+        done=done,
         quarantined=tuple(failed),
-        skipped=tuple(e.recording_id for e in entries if e.recording_id not in results),
+        skipped=skipped,
+        kept=_confirmed(earlier, skipped, baseline),
+        replaced=_confirmed(earlier, done, baseline),
     )
+
+
+def _confirmed(
+    earlier: Earlier, names: Sequence[str], baseline: Baseline
+) -> dict[str, tuple[float, float]]:
+    """Return what readers had confirmed of some recordings, but for what was given all the same."""
+    parts = {name: confirmed_by_reader(earlier, name) for name in names}
+    return {name: part for name, part in parts.items() if part is not None and part != baseline}
 
 
 def _create_reviews(run: RunFolder) -> None:

@@ -84,8 +84,9 @@ class Ledger:
         inputs = self._earlier.inputs
         for entry in self._entries:
             stated = {key: value for key, value in asdict(entry).items() if value is not None}
-            del stated["patient_stated"]
-            inputs[entry.recording_id] = {**stated, "path": str(entry.path), "sha256": {}}
+            for key in ("patient_stated", "url"):
+                stated.pop(key, None)
+            inputs[entry.recording_id] = {**stated, "path": entry.location, "sha256": {}}
         for name, status in {**self._earlier.status, **self.results}.items():
             if name in inputs:
                 inputs[name]["sha256"] = status.get("sha256", {})

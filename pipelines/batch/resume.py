@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.batch.lock import LOCK_NAME
-from pipelines.batch.task import STAGING, Baseline, Job
-from pipelines.errors import RecordingError, RunError
+from pipelines.batch.task import READER, STAGING, Baseline, Job
+from pipelines.errors import RarewaveError, RecordingError, RunError
 from pipelines.inputs import InputRecording
-from pipelines.provenance import input_hashes
+from pipelines.provenance import file_marks, input_hashes
+from pipelines.remote.access import Remote
+from pipelines.remote.address import is_url
+from pipelines.remote.fetching import marks_of
 from pipelines.run_folder import RunFolder
 
 _TABLES = ("windows.parquet", "segments.parquet", "features.parquet")
@@ -122,8 +125,8 @@ def check_sources(earlier: Earlier, entries: Sequence[InputRecording]) -> None:
     """Refuse a recording_id that this run uses for another file which is still there."""
     known = earlier.inputs
     for entry in entries:
-        before = Path(known.get(entry.recording_id, {}).get("path", entry.path))
-        if before != entry.path and before.exists() and not _same(before, entry.path):
+        before = known.get(entry.recording_id, {}).get("path", entry.location)
+        if before != entry.location and _is_there(before) and not _same(before, entry.location):
             raise RunError(
                 f"{earlier.run.path.name} already holds another recording called "
                 f"{entry.recording_id!r}; name them apart in a manifest CSV with the columns "
@@ -131,12 +134,39 @@ def check_sources(earlier: Earlier, entries: Sequence[InputRecording]) -> None:
             )
 
 
-def _same(one: Path, other: Path) -> bool:
-    return other.exists() and one.samefile(other)
+def _is_there(place: str) -> bool:
+    """Return True if there is a file at a path, or at an address as far as can be told."""
+    if not is_url(place):
+        return Path(place).exists()
+    try:
+        return Remote(place).found(place) is not None
+    except RarewaveError:
+        return True
 
 
-def is_unchanged(earlier: Earlier, entry: InputRecording, job: Job) -> bool:
-    """Return True if the recording is done with this model and baseline, and is the same file."""
+def _same(one: str, other: str) -> bool:
+    if is_url(one) or is_url(other):
+        return False
+    return Path(other).exists() and Path(one).samefile(other)
+
+
+def confirmed_by_reader(earlier: Earlier, recording_id: str) -> Baseline:
+    """Return the part that a reader confirmed and the recording was then scored against, or None.
+
+    See :mod:`pipelines.review.rescore`.
+    """
+    status = earlier.status.get(recording_id, {})
+    part = status.get("baseline") if status.get("baseline_by") == READER else None
+    return (float(part[0]), float(part[1])) if part else None
+
+
+def is_unchanged(earlier: Earlier, entry: InputRecording, job: Job, by_marks: bool = False) -> bool:
+    """Return True if the recording is done with this model and baseline, and is the same file.
+
+    Without a baseline in `job`, the one that a reader has confirmed stays. With `by_marks`, files
+    of the size and time of change that they had are taken as unchanged; those at an address
+    always are, by what their store tells of them.
+    """
     status = earlier.status.get(entry.recording_id, {})
     folder = earlier.run.recording_folder(entry.recording_id)
     known_input = earlier.inputs.get(entry.recording_id, {})
@@ -144,15 +174,26 @@ def is_unchanged(earlier: Earlier, entry: InputRecording, job: Job) -> bool:
         status.get("state") == "done"
         and status.get("model_sha256") == job.model_sha256
         and status.get("patient_id") == entry.patient_id
-        and known_input.get("path") == str(entry.path)
+        and known_input.get("path") == entry.location
         and known_input.get("declared") == (entry.declared and asdict(entry.declared))
-        and status.get("baseline") == (None if job.baseline is None else list(job.baseline))
+        and status.get("baseline") == _expected(earlier, entry, job)
         and all((folder / name).is_file() for name in _TABLES)
     )
     if not same:
         return False
     known: dict[str, str] = status.get("sha256", {})
+    marks: dict[str, str | None] = {name: status.get("marks", {}).get(name) for name in known}
+    told = None not in marks.values()
+    paths = [entry.path.parent / name for name in known]
     try:
-        return input_hashes(entry.path.parent / name for name in known) == known
+        if entry.url is not None:
+            return told and marks_of(entry.url, list(known)) == marks
+        return (by_marks and told and file_marks(paths) == marks) or input_hashes(paths) == known
     except RecordingError:
         return False
+
+
+def _expected(earlier: Earlier, entry: InputRecording, job: Job) -> list[float] | None:
+    """Return the baseline that the recording should have been scored against."""
+    part = job.baseline or confirmed_by_reader(earlier, entry.recording_id)
+    return None if part is None else list(part)

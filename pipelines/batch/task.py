@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from pipelines import provenance
 from pipelines.batch.limits import limit_memory
-from pipelines.batch.retry import with_retries
 from pipelines.batch.workers import Died
 from pipelines.errors import describe_error
 from pipelines.inputs import InputRecording
+from pipelines.retry import with_retries
 from pipelines.run_folder import (
     DRIFT,
     RHYTHM,
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 STAGING = ".scoring"
 """Folder in a run where tables are written before they are renamed into place."""
+READER = "reader"
+"""Says in a status line who chose the baseline; otherwise it is that of the call."""
 _NO_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory", "out of memory")
 DEVICE = "device"
 """Of a status line that is handed on: what the recording was scored on. Kept in ``run.json``."""
@@ -78,8 +80,11 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
     """Score one recording and put its tables in place; whatever goes wrong is a status line."""
     start_s = time.monotonic()
     hashes: dict[str, str] = {}
+    marks: dict[str, str | None] = {}
     try:
-        scored, duration_s = with_retries(partial(_read_and_score, job, model, entry, hashes))
+        scored, duration_s = with_retries(
+            partial(_read_and_score, job, model, entry, hashes, marks)
+        )
         put_tables(job.run_path, entry.recording_id, scored)
     except Exception as error:
         return _set_aside(entry, _describe(error), hashes)
@@ -96,6 +101,7 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
         "differs": scored.drift["differs"],
         "duration_s": duration_s,
         "sha256": hashes,
+        "marks": marks,
         "model_sha256": job.model_sha256,
         "baseline": None if job.baseline is None else list(job.baseline),
         "at": provenance.now(),
@@ -105,13 +111,20 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
 
 
 def _read_and_score(
-    job: Job, model: Model, entry: InputRecording, hashes: dict[str, str]
+    job: Job,
+    model: Model,
+    entry: InputRecording,
+    hashes: dict[str, str],
+    marks: dict[str, str | None],
 ) -> tuple[Scored, float]:
-    """Return the tables and the length of a recording; fill in the hashes of its files."""
+    """Return the tables and the length of a recording; fill in hashes and marks of its files."""
     from pipelines.scoring import score_recording
 
     hashes.clear()
+    marks.clear()
     recording = entry.open()
+    copy = recording.fetched
+    marks.update(copy.marks if copy else provenance.file_marks(recording.files))
     hashes.update(provenance.input_hashes(recording.files))
     scored = score_recording(
         model,

@@ -29,7 +29,9 @@ def command(
     found, failed = [], 0
     for entry in resolve_inputs(recordings):
         try:
-            found.append({"recording_id": entry.recording_id, **_facts(entry.open())})
+            found.append(
+                {"recording_id": entry.recording_id, **_facts(entry.open(), entry.location)}
+            )
         except RarewaveError as error:
             failed += 1
             complain(str(error))
@@ -40,10 +42,10 @@ def command(
     return 0 if not failed else (2 if found else 1)
 
 
-def _facts(recording: Recording) -> dict[str, Any]:
+def _facts(recording: Recording, at: str) -> dict[str, Any]:
     kinds = Counter(a.description for a in recording.annotations)
     return {
-        "path": str(recording.path),
+        "path": at,
         "format": recording.format,
         "duration_s": recording.duration_s,
         "start_time": recording.start_time and recording.start_time.isoformat(),

@@ -8,10 +8,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from pipelines.errors import ModelError
+from pipelines.remote.address import refuse_url
 
 
 def check_place(out: Path, force: bool) -> None:
     """Refuse a place where saving would overwrite something that is not asked to go."""
+    refuse_url(out, "--out")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     is_model = (out / "manifest.json").is_file() and (out / "model.safetensors").is_file()

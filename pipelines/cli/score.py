@@ -105,6 +105,16 @@ def command(
         if drift is not None and drift["differs"]:
             most = ", ".join(feature["meaning"] for feature in drift["features"][:2])
             complain(f"{recording_id}: {drift['sentence']} Most: {most}.")
+    for recording_id, part in summary.kept.items():
+        typer.echo(
+            f"{plain(recording_id)}: stays scored against {part[0]:g}:{part[1]:g} s, which a reader "
+            "confirmed (give --baseline, or --no-resume, to score it again)"
+        )
+    for recording_id, part in summary.replaced.items():
+        complain(
+            f"{recording_id}: no longer scored against {part[0]:g}:{part[1]:g} s, which a reader "
+            "had confirmed; confirm it again in the dashboard if it still holds"
+        )
     for recording_id, reason in summary.quarantined:
         complain(f"quarantined {recording_id}: {reason}")
     typer.echo(

@@ -20,6 +20,7 @@ from pipelines.deidentify.pseudonyms import Dates, Pseudonyms, load_key
 from pipelines.errors import InputError, RarewaveError, describe_error
 from pipelines.inputs import InputRecording, resolve_inputs
 from pipelines.readers import EDF_SUFFIXES
+from pipelines.remote.address import refuse_url
 from pipelines.run_folder import write_atomically
 
 Progress = Callable[[str, int, int], None]
@@ -79,6 +80,7 @@ def deidentify(
     """
     if dates not in get_args(Dates):
         raise InputError(f"dates={dates!r} is unknown; choose from {', '.join(get_args(Dates))}")
+    refuse_url(to, "--to")
     folder = Path(to).absolute()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder.name} is a file; give --to the name of a folder")
@@ -91,7 +93,8 @@ def deidentify(
     failed: list[tuple[str, str]] = []
     for number, entry in enumerate(entries, 1):
         try:
-            rows.append(_write(entry, folder, names, frozenset(keep)))
+            with entry.on_disk() as source:
+                rows.append(_write(entry, source, folder, names, frozenset(keep)))
         except (RarewaveError, OSError) as error:
             failed.append((str(number), describe_error(error)))
         report("writing copies", number, len(entries))
@@ -101,10 +104,9 @@ def deidentify(
 
 
 def _write(
-    entry: InputRecording, folder: Path, names: Pseudonyms, keep: Collection[str]
+    entry: InputRecording, source: Path, folder: Path, names: Pseudonyms, keep: Collection[str]
 ) -> tuple[str, str, str]:
-    """Write one copy aside and move it into place; return its row of the manifest."""
-    entry.check()
+    """Write one copy of `source` aside and move it into place; return its row of the manifest."""
     suffix = entry.path.suffix.lower()
     if suffix not in EDF_SUFFIXES | {".hea"}:
         raise InputError(
@@ -114,7 +116,7 @@ def _write(
     is_edf = suffix in EDF_SUFFIXES
     patient = entry.patient_id
     if patient == entry.recording_id and is_edf:
-        patient = edf.identity_in(entry.path) or patient
+        patient = edf.identity_in(source) or patient
     name = f"{names.of('patient', patient)}_{names.of('recording', str(entry.recording_id))[:8]}"
     final = folder / f"{name}{'.hea' if suffix == '.hea' else suffix}"
     if final.exists():
@@ -124,9 +126,9 @@ def _write(
     try:
         written: tuple[Path, ...] = (aside / final.name,)
         if is_edf:
-            edf.write_deidentified(entry.path, written[0], patient, names, keep)
+            edf.write_deidentified(source, written[0], patient, names, keep)
         else:
-            written = wfdb.write_deidentified(entry.path, written[0], patient, names, keep)
+            written = wfdb.write_deidentified(source, written[0], patient, names, keep)
         for path in reversed(written):  # the header last
             path.rename(folder / path.name)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import ExportError
+from pipelines.remote.address import refuse_url
 
 if TYPE_CHECKING:
     from pipelines.exports.selection import Exporter
@@ -70,6 +71,7 @@ def export_run(
         raise ExportError(
             f"unknown choice {only!r} of segments; accepted: {', '.join(EXPORT_ONLY)}"
         )
+    refuse_url(to, "--to")
     from pipelines.exports.selection import Failures, Selection
     from pipelines.exports.writing import prepare_folder, write_notice
 

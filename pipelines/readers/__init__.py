@@ -9,6 +9,7 @@ from pipelines.errors import RecordingError, UnsupportedFormatError
 from pipelines.readers.bids_names import is_bids_name
 from pipelines.readers.declaration import Declaration
 from pipelines.recording import Recording
+from pipelines.remote.address import is_url
 
 EDF_SUFFIXES = frozenset({".edf", ".bdf", ".rec"})
 TABLE_SUFFIXES = frozenset({".csv", ".parquet"})
@@ -58,7 +59,8 @@ def read_recording(path: str | Path, *, declared: Declaration | None = None) -> 
     path : str or pathlib.Path
         A file of one of the formats in ``docs/formats.md``; where a recording consists of several
         files, its header, one of its side files, or for WFDB the bare name (``folder/100``).
-        The side files of a BIDS recording (channels, events) are taken into account.
+        The side files of a BIDS recording (channels, events) are taken into account. Or an address
+        (``s3://bucket/night.edf``): its files are copied into a temporary folder first.
     declared : Declaration, optional
         For tables alone: the sampling rate and unit that neither the table nor its sidecar states.
 
@@ -74,6 +76,10 @@ def read_recording(path: str | Path, *, declared: Declaration | None = None) -> 
     RecordingError
         If it does not exist, cannot be read, or its header contradicts its content.
     """
+    if is_url(path):
+        from pipelines.remote.fetching import read_remote
+
+        return read_remote(path, declared)
     given = Path(path)
     absolute = given.absolute()
     try:
@@ -111,6 +117,12 @@ def main_file(path: Path) -> Path:
             f"put the two in one folder and give the {main} file"
         )
     return header
+
+
+def main_name(path: Path) -> Path:
+    """Return what stands for the recording that `path` belongs to, by its name alone."""
+    main = COMPANIONS.get(path.suffix.lower(), "" if path.suffix else ".hea")
+    return path.with_suffix(main) if main else path
 
 
 def _open(path: Path, declared: Declaration | None) -> Recording:

@@ -15,6 +15,9 @@ SIGNALS = ("eeg", "ieeg", "ecg")
 NO_RAW_DATA = frozenset({"derivatives", "sourcedata", "code", "stimuli"})
 """Folders of a data set that hold no recordings of it."""
 
+DESCRIPTION = "dataset_description.json"
+"""File at the root of a data set."""
+
 _NAME = re.compile(r"sub-[A-Za-z0-9]+(?:_[A-Za-z]+-[A-Za-z0-9]+)*_(?:eeg|ieeg|ecg)")
 
 
@@ -46,4 +49,4 @@ def patient_name(path: Path) -> str:
 
 def is_data_set(folder: Path) -> bool:
     """Return True if `folder` is the root of a BIDS data set."""
-    return (folder / "dataset_description.json").is_file()
+    return (folder / DESCRIPTION).is_file()

@@ -10,6 +10,20 @@ from pathlib import Path
 from pipelines.errors import RecordingError
 
 
+class MissingFileError(RecordingError):
+    """A header names a file that is not beside it.
+
+    Attributes
+    ----------
+    file : pathlib.Path
+        Where it should be.
+    """
+
+    def __init__(self, message: str, file: Path) -> None:
+        super().__init__(message)
+        self.file = file
+
+
 def companion(header: Path, name: str, role: str) -> Path:
     """Return the file called `name` beside `header`.
 
@@ -41,8 +55,9 @@ def companion(header: Path, name: str, role: str) -> Path:
             "put the file itself beside the header"
         )
     if not file.is_file():
-        raise RecordingError(
-            f"{header.name} names the {role} {name}, which is not there; put it beside the header"
+        raise MissingFileError(
+            f"{header.name} names the {role} {name}, which is not there; put it beside the header",
+            file,
         )
     return file
 

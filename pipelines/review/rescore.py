@@ -64,7 +64,7 @@ def rescore(
     """
     from pipelines import provenance
     from pipelines.batch.lock import locked
-    from pipelines.batch.task import Job, make_scorer
+    from pipelines.batch.task import READER, Job, make_scorer
     from pipelines.inputs import InputRecording
 
     report = progress or (lambda stage, done, total: None)
@@ -80,9 +80,7 @@ def rescore(
     entry = next((e for e in manifest["inputs"] if e["recording_id"] == recording_id), None)
     if entry is None:
         raise RunError(f"recording {recording_id!r} is not in this run's run.json")
-    known = {k: v for k, v in entry.items() if k in InputRecording.__dataclass_fields__}
-    known |= {"path": Path(entry["path"]), "declared": run.declaration(recording_id)}
-    recording = InputRecording(**known)
+    recording = InputRecording.from_books(entry, run.declaration(recording_id))
     score = make_scorer(Job(model_path, found, run.path, baseline, "auto"))
     report(_STAGES[1], 1, len(_STAGES))
     with locked(run.path):
@@ -90,6 +88,7 @@ def rescore(
         if status["state"] != "done":
             raise RunError(str(status["reason"]))
         report(_STAGES[2], 2, len(_STAGES))
+        status["baseline_by"] = READER
         run.append_status(status)
     report("done", len(_STAGES), len(_STAGES))
     return status
