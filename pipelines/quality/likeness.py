@@ -14,9 +14,9 @@ Floats = NDArray[np.float64]
 
 AROUND_S = 5.0
 """Seconds on each side of a beat that its likeness is averaged over."""
-NEIGHBOURS, REACH_S = 6, 8.0
+NEIGHBOURS, REACH_S = 8, 8.0
 """Beats on each side, and seconds, within which a beat looks for its like."""
-_PART_S = (-0.10, 0.20)
+_PART_S = (-0.08, 0.17)
 _GRID_S = 0.01
 _FLOOR = 0.02
 """A correlation above 0.98 is no more alike than that: noise decides on the rest."""
@@ -38,8 +38,8 @@ def likeness(filtered: Floats, peaks: NDArray[np.int64], sfreq: float) -> Floats
     Returns
     -------
     ndarray of shape (n_beats,)
-        ``-ln(1.02 - r)``, r the best correlation with a neighbour from 0.1 s before to 0.2 s after
-        the R peak, averaged over leads and beats. No unit; 3.9 where all are equal, 2.1 at 0.9,
+        ``-ln(1.02 - r)``, r the best correlation with a neighbour from 0.08 s before to 0.17 s
+        after the R peak, averaged over leads and beats. No unit; 3.9 where all are equal, 2.1 at 0.9,
         0.7 at 0.5. A beat without a neighbour in reach counts as r = -0.5.
     """
     alike = -np.log(1 + _FLOOR - best_correlation(filtered, peaks, sfreq)).mean(axis=1)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipelines.readers import read_recording
-from pipelines.signals.heartbeats import REFRACTORY_S, agreement, detect_beats, detect_slopes
+from pipelines.signals.heartbeats import REFRACTORY_S, agreement, detect_beats, detect_waves
 from pipelines.signals.preprocessing import band_pass
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
@@ -65,7 +65,7 @@ def test_the_second_detector_finds_the_same_beats_and_disagrees_in_noise(sample)
     leads, sfreq = sample
     part = band_pass(leads[:, : round(120 * sfreq)], sfreq, 0.5, 40.0)
     beats = detect_beats(part, sfreq)
-    assert (agreement(beats, detect_slopes(part[0], sfreq), sfreq) == 1).mean() > 0.95
+    assert (agreement(beats, detect_waves(part[0], sfreq), sfreq) == 1).mean() > 0.95
     noise = 1e-3 * np.random.default_rng(0).standard_normal(part.shape[1])
-    assert np.median(agreement(beats, detect_slopes(noise, sfreq), sfreq)) < 0.8
-    assert len(detect_slopes(np.zeros(5000), sfreq)) == 0
+    assert np.median(agreement(beats, detect_waves(noise, sfreq), sfreq)) < 0.8
+    assert len(detect_waves(np.zeros(5000), sfreq)) == 0
