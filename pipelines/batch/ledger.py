@@ -32,7 +32,12 @@ class Ledger:
     """
 
     def __init__(
-        self, job: Job, earlier: Earlier, entries: Sequence[InputRecording], *, elsewhere: bool
+        self,
+        job: Job,
+        earlier: Earlier,
+        entries: Sequence[InputRecording],
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self.results: dict[str, Status] = {}
         self._job, self._earlier, self._entries = job, earlier, entries
