@@ -43,18 +43,27 @@ class Fetched:
         The file that stands for the recording.
     marks : dict of str to str
         Of each file: what changes with its content at the store (size and version).
+    discard : callable
+        Removes the copies at once.
     """
 
     def __init__(self, url: str) -> None:
         self._remote, self._url = Remote(url), url
         self._folder, handle = _new_folder()
-        weakref.finalize(self, _remove, self._folder, handle)
+        self.discard = weakref.finalize(self, _remove, self._folder, handle)
         self.path = self._folder.joinpath(*steps_of(url))
         self.marks: dict[str, str | None] = {}
         self._known: dict[Path, dict[Path, Found]] = {}
-        main = self._remote.found(url)
+        try:
+            self._fetch()
+        except BaseException:
+            self.discard()
+            raise
+
+    def _fetch(self) -> None:
+        main = self._remote.found(self._url)
         if main is None:
-            raise RecordingError(f"there is no {shown(url)}; check the address")
+            raise RecordingError(f"there is no {shown(self._url)}; check the address")
         self._take(self.path, main)
         for path in self._side_files():
             self.take(path)
@@ -145,16 +154,20 @@ def read_remote(url: str | Path, declared: Declaration | None = None) -> Recordi
     """
     address = checked_url(url)
     copy = Fetched(address)
-    while True:
-        try:
-            recording = read_recording(copy.path, declared=declared)
-        except MissingFileError as error:
-            renamed = copy.path.with_suffix(".fdt")  # of EEGLAB, whose pairs may be renamed
-            if not copy.take(error.file) and not (error.file != renamed and copy.take(renamed)):
-                raise
-        else:
-            recording.fetched = copy
-            return recording
+    try:
+        while True:
+            try:
+                recording = read_recording(copy.path, declared=declared)
+            except MissingFileError as error:
+                renamed = copy.path.with_suffix(".fdt")  # of EEGLAB, whose pairs may be renamed
+                if not copy.take(error.file) and not (error.file != renamed and copy.take(renamed)):
+                    raise
+            else:
+                recording.fetched = copy
+                return recording
+    except BaseException:
+        copy.discard()
+        raise
 
 
 def marks_of(url: str, names: list[str]) -> dict[str, str | None]:

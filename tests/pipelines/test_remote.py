@@ -1,13 +1,17 @@
 """Recordings at addresses: a real HTTP server that speaks S3, and the same tables as from a disk."""
 
+import shutil
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.batch import score_run
 from pipelines.cli import main
-from pipelines.errors import InputError
+from pipelines.errors import InputError, RarewaveError, RecordingError
 from pipelines.inputs import resolve_inputs
 from pipelines.readers import read_recording
 from pipelines.remote.access import Remote
@@ -132,3 +136,133 @@ def test_tables_are_those_of_the_disk_and_what_has_not_changed_is_not_fetched(
     )
     again = score_run(tiny_model, ["s3://ward/night/*.edf"], tmp_path / "far", device="cpu")
     assert (again.skipped, again.done, fetched) == (("a",), ("b",), ["b.edf"])
+
+
+def same_signal(one, other):
+    assert one.annotations == other.annotations and one.pieces == other.pieces
+    assert [path.name for path in one.files] == [path.name for path in other.files]
+    for channel in other.channels:
+        for piece in other.pieces:
+            a, b = (r.read([channel.name], piece) for r in (one, other))
+            np.testing.assert_array_equal(a, b)
+
+
+def test_side_files_come_along_by_the_names_that_headers_give(s3, tmp_path):
+    """WFDB names its signal and has annotations beside it; BrainVision calls its files as it likes."""
+    wfdb = sorted(SAMPLES.glob("ecg_ahadb_0201.*"))
+    put(s3, wfdb, "ecg")
+    same_signal(
+        read_recording("s3://ward/ecg/ecg_ahadb_0201.hea"),
+        read_recording(SAMPLES / "ecg_ahadb_0201.hea"),
+    )
+    (tmp_path / "x.vhdr").write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nDataFile=other.eeg\n"
+        "MarkerFile=third.vmrk\nDataFormat=BINARY\nDataOrientation=MULTIPLEXED\n"
+        "NumberOfChannels=1\nSamplingInterval=4000\n[Binary Infos]\nBinaryFormat=INT_16\n"
+        "[Channel Infos]\nCh1=Fp1,,0.5,µV\n",
+        "utf-8",
+    )
+    (tmp_path / "third.vmrk").write_text(
+        "Brain Vision Data Exchange Marker File, Version 1.0\n[Common Infos]\nDataFile=other.eeg\n"
+        "[Marker Infos]\nMk1=Stimulus,S  1,5,1,0\n"
+    )
+    np.arange(500, dtype="<i2").tofile(tmp_path / "other.eeg")
+    put(s3, [tmp_path / name for name in ("x.vhdr", "third.vmrk", "other.eeg")], "bv")
+    same_signal(read_recording("s3://ward/bv/x.vhdr"), read_recording(tmp_path / "x.vhdr"))
+    s3.rm_file("ward/bv/other.eeg")
+    with pytest.raises(RecordingError, match=r"names the data file other\.eeg, which is not there"):
+        read_recording("s3://ward/bv/x.vhdr")
+    assert left_behind() == []
+
+
+def test_a_data_set_and_a_manifest_list_what_they_list_on_a_disk(s3, tmp_path, write_eeg):
+    root = tmp_path / "ds"
+    write_eeg(root / "sub-01/eeg/sub-01_task-rest_eeg.edf", 4)
+    write_eeg(root / "derivatives/sub-01/eeg/sub-01_task-rest_eeg.edf", 4)
+    (root / "dataset_description.json").write_text("{}")
+    (root / "task-rest_channels.tsv").write_text("name\ttype\nEEG Fp1\tEOG\n")
+    (root / "sub-01/sub-01_task-rest_channels.tsv").write_text("name\ttype\nEEG Fp1\tEMG\n")
+    (root / "flat.csv").write_text("II\n1\n2\n")
+    (root / "list.csv").write_text(
+        "path,recording_id,patient_id,sfreq,units\nflat.csv,r,p,500,mV\n"
+    )
+    s3.put(f"{root}/", "ward/ds/", recursive=True)
+    (here,), (there,) = resolve_inputs([root]), resolve_inputs(["s3://ward/ds"])
+    assert (here.recording_id, here.patient_id) == (there.recording_id, there.patient_id)
+    assert there.recording_id == "sub-01_task-rest"
+    same_signal(there.open(), here.open())
+    assert there.open().channels[0].kind == "emg"
+    (there,) = resolve_inputs(["s3://ward/ds/list.csv"])
+    assert (there.recording_id, there.patient_id) == ("r", "p")
+    assert there.open().channels[0].sfreq == 500.0
+    (tmp_path / "far.csv").write_text("path,recording_id\ns3://ward/ds/gone.edf,x\n")
+    (gone,) = resolve_inputs([tmp_path / "far.csv"])
+    with pytest.raises(RecordingError, match=r"there is no s3://\.\.\./gone\.edf"):
+        gone.open()
+    with pytest.raises(InputError, match="no recording matches"):
+        resolve_inputs(["s3://ward/ds/*.bdf"])
+    with pytest.raises(RarewaveError, match=r"there is no s3://\.\.\./none\.edf"):
+        resolve_inputs(["s3://nobucket/none.edf"])
+
+
+@pytest.fixture
+def web():
+    """A server that answers with what it is told, and then with the sample."""
+    pytest.importorskip("aiohttp", reason="aiohttp is missing: pip install 'fsspec[http]'")
+    answers = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status = answers.pop(0) if answers else 200
+            content = (SAMPLES / "eeg_absence_480s.edf").read_bytes() if status == 200 else b""
+            self.send_response(status, f"quoting {SECRET}")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *words):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield answers, f"http://127.0.0.1:{server.server_port}/eeg_absence_480s.edf"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_passes_is_tried_again_and_what_does_not_is_told_without_its_text(web, monkeypatch):
+    answers, url = web
+    monkeypatch.setattr("pipelines.retry.PAUSES_S", (0.0, 0.0, 0.0))
+    remote = Remote(url)
+    answers[:] = [503, 503]
+    whole = (SAMPLES / "eeg_absence_480s.edf").stat().st_size
+    assert len(remote.start(url, whole)) == whole and answers == []
+    for status, words, tries in ((503, "the connection failed", 4), (403, "access is refused", 1)):
+        answers[:] = [status] * 5
+        with pytest.raises(RecordingError, match=words) as failed:
+            remote.start(url, whole)
+        assert len(answers) == 5 - tries
+        assert SECRET not in str(failed.value) + repr(failed.value.__cause__)
+
+
+def test_no_more_is_fetched_than_there_is_room_for_and_leftovers_go(s3, ward, monkeypatch):
+    with monkeypatch.context() as patch:
+        usage = type(shutil.disk_usage("/"))(10**9, 10**9, 2**26 + 1000)
+        patch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(RecordingError, match=r"there is room for 0\.00; set TMPDIR"):
+            read_recording("s3://ward/night/a.edf")
+    assert left_behind() == []
+    dead = Path(tempfile.mkdtemp(prefix="rarewave-fetched-"))
+    (dead / ".lock").touch()
+    recording = read_recording("s3://ward/night/a.edf")
+    [kept] = left_behind()
+    assert kept != dead and kept in recording.path.parents
+    other = read_recording("s3://ward/night/a.edf")  # the first is in use and stays
+    assert len(left_behind()) == 2 and recording.path.is_file()
+    del recording, other
+    assert left_behind() == []
