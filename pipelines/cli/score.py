@@ -108,7 +108,7 @@ def command(
     for recording_id, part in summary.kept.items():
         typer.echo(
             f"{plain(recording_id)}: stays scored against {part[0]:g}:{part[1]:g} s, which a reader "
-            "confirmed (give --baseline, or --no-resume, to score it again)"
+            "confirmed (--no-resume would score it again without)"
         )
     for recording_id, part in summary.replaced.items():
         complain(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.batch import score_run
+from pipelines.cli import main
 from pipelines.errors import RunError
 from pipelines.model import fit_model
 from pipelines.model_folder import save_model
@@ -35,7 +36,7 @@ def run(scored: Path, tmp_path: Path) -> RunFolder:
 
 
 @pytest.mark.slow
-def test_scores_change_and_decisions_stay_attached(run):
+def test_scores_change_and_decisions_stay_attached(run, capsys):
     before = run.windows(NAME)
     flagged = run.segments(NAME)
     store = ReviewStore(run.reviews_path)
@@ -51,6 +52,17 @@ def test_scores_change_and_decisions_stay_attached(run):
     table = under_review(run.segments(NAME), run.windows(NAME), decisions, 2.0)
     assert set(flagged["segment_id"].iloc[:5]) <= set(table["segment_id"])
     assert run.manifest()["baseline"] is None  # that of the other recordings
+    words = ["score", run.manifest()["model"]["path"], str(SAMPLE), "--out", str(run.path)]
+    against = run.windows(NAME)
+    assert main(words) == 0  # a plain call leaves what the reader had scored
+    said = capsys.readouterr().out
+    assert f"{NAME}: stays scored against 300:600 s, which a reader confirmed" in said
+    assert "0 scored, 1 unchanged" in said and against.equals(run.windows(NAME))
+    assert main([*words, "--no-resume"]) == 0
+    assert "no longer scored against 300:600 s" in capsys.readouterr().err
+    assert baseline_of(run, NAME) is None
+    assert before["score"].equals(run.windows(NAME)["score"])
+    rescore(run, NAME, (300.0, 600.0))
     rescore(run, NAME, None)
     assert baseline_of(run, NAME) is None
     assert before["score"].equals(run.windows(NAME)["score"])
