@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import SignalError
-from pipelines.signals.extraction import Kind, feature_matrix
 from pipelines.signals.windows import Windows
 from pipelines.trimming import usual_rows
 
@@ -16,7 +17,10 @@ FEWEST_BASELINE_WINDOWS = 30
 
 
 def relative_to(
-    windows: Windows, kind: Kind, baseline: tuple[float, float], center: Floats
+    windows: Windows,
+    features: Callable[[NDArray[np.bool_]], Floats],
+    baseline: tuple[float, float],
+    center: Floats,
 ) -> Floats:
     """Return the features of all windows counted against a confirmed part.
 
@@ -24,7 +28,8 @@ def relative_to(
     ----------
     windows : Windows
         All windows of one recording.
-    kind : str
+    features : callable
+        From a mask of the confirmed windows to the features of all windows.
     baseline : tuple of float
         ``(start_s, stop_s)`` on the recording's clock.
     center : ndarray of shape (n_features,)
@@ -36,7 +41,7 @@ def relative_to(
         If the part holds fewer than 30 usable windows.
     """
     confirmed = confirmed_windows(windows, baseline)
-    X = feature_matrix(windows, kind, confirmed)
+    X = features(confirmed)
     moved: Floats = X + (center - typical_row(X[confirmed]))
     return moved
 

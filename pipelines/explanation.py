@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.features.eeg import CHANNEL_FEATURES
+from pipelines.features.eeg import CHANNEL_FEATURES, POWER_FEATURES, RECORDED
+from pipelines.features.eeg_pattern import likeness_of, over_channels, pair_names
 from pipelines.signals.extraction import Kind
 from pipelines.signals.windows import Windows
 
@@ -36,7 +37,8 @@ def top_channels(
 
     ECG: the lead whose features together answer for most of the improbability; None where the
     rhythm answers for more. EEG: the channel that, in the features responsible, differs most from
-    what it usually does in this recording (robust z-scores).
+    what it usually does in this recording (robust z-scores); unlikeness to its neighbours counts
+    as a feature of the channel.
     """
     if kind == "ecg":
         return _leads(windows.channels, gains, names)
@@ -53,28 +55,50 @@ def _leads(channels: Sequence[str], gains: Gains, names: Sequence[str]) -> list[
 def _electrodes(
     windows: Windows, chosen: NDArray[np.bool_], gains: Gains, names: Sequence[str]
 ) -> list[str | None]:
+    gain = dict(zip(names, gains.T, strict=True))
+    nothing = np.zeros(len(gains))
     weights = np.stack(
         [
-            sum(
-                (gains[:, names.index(f"{stem}_{part}")] for part in ("median", "spread")),
-                start=np.zeros(len(gains)),
-            )
+            sum((gain.get(name, nothing) for name in _rests_on(stem)), start=nothing)
             for stem in CHANNEL_FEATURES
         ],
         axis=1,
     )
+    unlike = gain.get("odd_neighbours", nothing)
     center, spread = _usual_values(windows)
+    alike, alike_spread = _usual(likeness_of(windows.pair_values[windows.scorable]))
+    pairs = pair_names(windows.channels)
     rows, found = np.flatnonzero(chosen), []
     for first in range(0, len(rows), _BLOCK):
         part = slice(first, first + _BLOCK)
         values = windows.channel_values[rows[part]].astype(np.float64)
         deviation = np.abs(values - center) / np.maximum(1.4826 * spread, 1e-6)
         blame = np.einsum("wcf,wf->wc", np.nan_to_num(deviation), weights[part])
+        apart = likeness_of(windows.pair_values[rows[part]]) - alike
+        apart = np.square(apart / np.maximum(1.4826 * alike_spread, 1e-6))
+        of_pairs = np.sqrt(over_channels(apart, pairs, windows.channels))
+        blame += np.nan_to_num(of_pairs) * unlike[part, None]
         found += [
             windows.channels[k] if row[k] > 0 else None
             for row, k in zip(blame, blame.argmax(axis=1), strict=True)
         ]
     return found
+
+
+def _rests_on(stem: str) -> tuple[str, ...]:
+    """Return the features of a model that rest on one feature of single channels."""
+    if stem == RECORDED:
+        return ("odd_recorded",)
+    odd = ("odd_power",) if stem in POWER_FEATURES else ()
+    return (f"{stem}_median", f"{stem}_spread", *odd)
+
+
+def _usual(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return median and median deviation over the first axis, 0 where nothing is known."""
+    some = np.isfinite(values).any(axis=0)
+    values = np.where(some, values, 0.0)
+    center = np.nanmedian(values, axis=0)
+    return center, np.nanmedian(np.abs(values - center), axis=0)
 
 
 def _usual_values(windows: Windows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -86,6 +110,5 @@ def _usual_values(windows: Windows) -> tuple[NDArray[np.float64], NDArray[np.flo
     center, spread = (np.empty(windows.channel_values.shape[1:]) for _ in range(2))
     for k in range(windows.channel_values.shape[2]):
         values = windows.channel_values[usual, :, k].astype(np.float64)
-        center[:, k] = np.nanmedian(values, axis=0)
-        spread[:, k] = np.nanmedian(np.abs(values - center[:, k]), axis=0)
+        center[:, k], spread[:, k] = _usual(values)
     return center, spread

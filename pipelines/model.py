@@ -17,6 +17,13 @@ from pipelines.calibration import NEW_PATIENT_RATE, WINDOW_RATE, Calibration, ca
 from pipelines.config import Settings, settings_for
 from pipelines.domain import Domain, descriptors, learn_domain
 from pipelines.errors import ModelError, SignalError
+from pipelines.features.eeg_pattern import (
+    PATTERN_FEATURES,
+    Pattern,
+    in_order,
+    learn_pattern,
+    pattern_features,
+)
 from pipelines.labels import abnormal_intervals
 from pipelines.patient_hashes import patient_facts
 from pipelines.provenance import signal_hash
@@ -33,7 +40,7 @@ from pipelines.signals.extraction import (
 from pipelines.signals.plan import Plan
 from pipelines.signals.windows import Windows
 from pipelines.splitting import split
-from pipelines.trimming import usual_rows
+from pipelines.trimming import rows_to_fit, usual_rows
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -71,6 +78,8 @@ class Model:
         What it looks at: see :func:`pipelines.signals.channel_choice.choose_channels`.
     domain : Domain or None
         What its recordings look like as a whole; None in models of earlier versions.
+    pattern : Pattern or None
+        EEG: what is usual on each channel.
     rhythm : RhythmModel or None
         ECG: what rhythm is usual over a minute; None where too little was there to learn it from.
     """
@@ -87,6 +96,7 @@ class Model:
     sources: dict[str, Any]
     channels: tuple[str, ...] = ()
     domain: Domain | None = None
+    pattern: Pattern | None = None
     rhythm: RhythmModel | None = None
 
     @property
@@ -107,16 +117,23 @@ class Model:
         With a `baseline` (seconds) the features count relative to that part of the recording.
         """
         windows = extract(recording, self.kind, self.plan)
-        names = feature_names(windows, self.kind)
-        if names != self.names:
+        names = feature_names(windows, self.kind, self.pattern is not None)
+        kept: slice | list[int] = slice(None)
+        if self.kind == "eeg" and set(self.names) < set(names):
+            kept = [names.index(name) for name in self.names]  # fitted before there were others
+        elif names != self.names:
             odd = sorted(set(names) ^ set(self.names))
             raise ModelError(
                 f"{recording.path.name} and the model differ in the features {', '.join(odd)}; "
                 "score it with a model fitted on the same number of leads"
             )
+
+        def features(usual: NDArray[np.bool_] | None = None) -> Floats:
+            return feature_matrix(windows, self.kind, usual, self.pattern)[:, kept]
+
         if baseline is None:
-            return windows, feature_matrix(windows, self.kind)
-        return windows, relative_to(windows, self.kind, baseline, self.center)
+            return windows, features()
+        return windows, relative_to(windows, features, baseline, self.center)
 
 
 def fit_model(
@@ -168,23 +185,28 @@ def fit_model(
     settings = settings_for(settings or Settings(), kind)
     plan = _plan(recordings, kind, settings)
     minutes = Minutes(baseline, use_annotations) if kind == "ecg" and settings.rhythm else None
-    X, groups, names, described = _rows(
+    X, groups, names, described, seen = _rows(
         recordings, kind, plan, baseline, use_annotations, progress, minutes
     )
-    usual = usual_rows(X) if settings.trim else np.ones(len(X), dtype=bool)
     numbers = _patient_numbers(patients, recordings)
     part = split(numbers[groups])
+    pattern = None
+    if kind == "eeg":
+        pattern, X, names = _with_pattern(X, names, seen, ~part.held_out)
+        described = [X[groups == number] for number in range(len(recordings))]
+    usual, fit_on = _trimmed(X, settings.trim)
     if not part.by_patient:
         X = _with_moving_rate(X, names, seed)
     estimator = FlowDensityEstimator(**settings.flow.model_dump(), device=device, random_state=seed)
     with one_thread():
-        fitted = usual & ~part.held_out
+        fitted = fit_on & ~part.held_out
         estimator.fit(X[fitted], groups=part.units[fitted], progress=progress)
         estimator.calibrate(X[usual & part.judged])
         scores = estimator.anomaly_score(X[part.judged])
     hours = sum(recording.duration_s for recording in recordings) / 3600
     rate = NEW_PATIENT_RATE[kind] if part.by_patient else WINDOW_RATE
-    calibration = calibrate(scores, usual[part.judged], settings, len(X) / hours, rate)
+    judged = part.judged
+    calibration = calibrate(scores, usual[judged], settings, len(X) / hours, rate, fit_on[judged])
     rhythm = None
     if minutes is not None:
         with one_thread():
@@ -194,12 +216,12 @@ def fit_model(
         kind=kind,
         sfreq=plan.sfreq or 0.0,
         names=names,
-        center=X[usual].mean(axis=0),
+        center=X[fit_on].mean(axis=0),
         estimator=estimator,
         calibration=calibration,
         settings=settings,
-        n_fitted=int(usual.sum()),
-        n_trimmed=int((~usual).sum()),
+        n_fitted=int(fit_on.sum()),
+        n_trimmed=int((~fit_on).sum()),
         sources={
             "n_recordings": len(recordings),
             "baseline": None if baseline is None else list(baseline),
@@ -212,8 +234,29 @@ def fit_model(
         },
         channels=plan.channels,
         domain=learn_domain(described, names, numbers),
+        pattern=pattern,
         rhythm=rhythm,
     )
+
+
+def _trimmed(X: Floats, trim: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the rows that lie among many others, and of these the ones to fit on."""
+    if not trim:
+        return np.ones(len(X), dtype=bool), np.ones(len(X), dtype=bool)
+    usual = usual_rows(X)
+    return usual, usual & rows_to_fit(X)
+
+
+def _with_pattern(
+    X: Floats, names: tuple[str, ...], seen: Sequence[Windows], fitted: NDArray[np.bool_]
+) -> tuple[Pattern, Floats, tuple[str, ...]]:
+    """Learn what is usual on each channel in the rows to fit on, and count all rows against it."""
+    channels = seen[0].channels
+    parts = [in_order(channels, w.channels, w.channel_values, w.pair_values) for w in seen]
+    values, pairs = map(np.concatenate, zip(*parts, strict=True))
+    pattern = learn_pattern(channels, values[fitted], pairs[fitted])
+    columns = pattern_features(pattern, channels, values, pairs)
+    return pattern, np.hstack([X, columns]), (*names, *(f.name for f in PATTERN_FEATURES))
 
 
 @contextmanager
@@ -266,13 +309,14 @@ def _rows(
     use_annotations: bool,
     progress: Progress | None,
     minutes: Minutes | None = None,
-) -> tuple[Floats, NDArray[np.int64], tuple[str, ...], list[Floats]]:
+) -> tuple[Floats, NDArray[np.int64], tuple[str, ...], list[Floats], list[Windows]]:
     """Return the feature rows to fit on, the recording each is from, and the features' names.
 
-    Last what each recording looks like as a whole, see :func:`pipelines.domain.descriptors`. An
-    ECG's windows of rhythm are added to `minutes`.
+    Then what each recording looks like as a whole, see :func:`pipelines.domain.descriptors`, and
+    of an EEG the windows themselves, of which the pattern is learned. An ECG's windows of rhythm
+    are added to `minutes`.
     """
-    rows, groups, names, described = [], [], set(), []
+    rows, groups, names, described, seen = [], [], set(), [], []
     for number, recording in enumerate(recordings):
         windows = extract(recording, kind, plan)
         wanted = windows.scorable
@@ -284,6 +328,8 @@ def _rows(
         features = feature_matrix(windows, kind)
         rows.append(features[wanted])
         described.append(descriptors(windows, features, kind)[wanted])
+        if kind == "eeg":
+            seen.append(windows.take(wanted))
         if minutes is not None:
             minutes.add(recording, windows)
         groups.append(np.full(len(rows[-1]), number))
@@ -298,4 +344,4 @@ def _rows(
             f"only {len(X)} usable windows; at least {FEWEST_WINDOWS} are needed, "
             "give a longer baseline or more recordings"
         )
-    return X, np.concatenate(groups), names.pop(), described
+    return X, np.concatenate(groups), names.pop(), described, seen

@@ -28,7 +28,8 @@ from pipelines.calibration import Calibration, Promise
 from pipelines.config import parse_settings
 from pipelines.domain import Domain
 from pipelines.errors import ModelError
-from pipelines.features.registry import describe
+from pipelines.features import eeg_pattern
+from pipelines.features.registry import check_versions, describe, versions_of
 from pipelines.model import Model
 from pipelines.rhythm.storing import about as about_rhythm
 from pipelines.rhythm.storing import from_state as rhythm_from_state
@@ -47,6 +48,10 @@ def save_model(model: Model, path: str | Path) -> None:
         tensors |= {
             f"domain.{name}": torch.from_numpy(getattr(model.domain, name)) for name in _DOMAIN
         }
+    pattern: dict[str, Any] | None = None
+    if model.pattern is not None:
+        of_pattern, pattern = eeg_pattern.to_state(model.pattern)
+        tensors |= {name: torch.from_numpy(array) for name, array in of_pattern.items()}
     rhythm: dict[str, Any] | None = None
     if model.rhythm is not None:
         of_rhythm, rhythm = rhythm_to_state(model.rhythm)
@@ -57,6 +62,10 @@ def save_model(model: Model, path: str | Path) -> None:
         "sfreq": model.sfreq,
         "channels": list(model.channels),
         "features": list(model.names),
+        "feature_versions": versions_of(
+            [*model.names, *(model.rhythm.names if model.rhythm is not None else ())]
+        ),
+        "pattern": pattern,
         "domain": None if model.domain is None else list(model.domain.names),
         "rhythm": rhythm,
         "settings": model.settings.model_dump(),
@@ -132,7 +141,12 @@ def _model(
     folder: Path,
     device: str,
 ) -> Model:
+    versions = pipeline.get("feature_versions")
+    check_versions(pipeline["features"], versions)
+    of_minutes = (pipeline.get("rhythm") or {}).get("features", ())
+    check_versions([name for name in of_minutes if name in (versions or ())], versions)
     stored = json.loads((folder / CALIBRATION).read_text("utf-8"))
+    pattern = pipeline.get("pattern")
     of_rhythm = stored.get("rhythm")
     return Model(
         kind=pipeline["kind"],
@@ -147,6 +161,9 @@ def _model(
         sources=dict(pipeline["sources"]),
         channels=tuple(pipeline.get("channels", ())),
         domain=_domain(pipeline, tensors),
+        pattern=None
+        if pattern is None
+        else eeg_pattern.from_state({k: t.numpy() for k, t in tensors.items()}, pattern),
         rhythm=rhythm_from_state(
             tensors,
             pipeline.get("rhythm"),

@@ -35,9 +35,17 @@ _CHANNEL = {
     "spectral_entropy": ("1", "spectral entropy (flatness of the spectrum)"),
     "kurtosis": ("ln", "kurtosis (weight of extreme values)"),
     "sharpness": ("ln", "sharpness (steepest slope against the usual slope)"),
+    "asymmetry": ("1", "asymmetry in time (steep rise and slow fall, or the reverse)"),
 }
-CHANNEL_FEATURES = tuple(_CHANNEL)
+RECORDED = "recorded"
+"""Line length of a channel as recorded, before it is filtered and set against a reference, which
+fills in for a channel that is silent. It depends on the reference of the recorder, so only its
+change against what is usual on the channel counts (:mod:`pipelines.features.eeg_pattern`)."""
+CHANNEL_FEATURES = (*_CHANNEL, RECORDED)
 """Names along the last axis of :func:`channel_features`."""
+
+POWER_FEATURES = (*BANDS, "line_length")
+"""Those of the channel features that measure amplitude."""
 
 SUMMARY_FEATURES = tuple(
     Feature(f"{name}_{part}", unit, f"{words}{suffix}")
@@ -52,8 +60,11 @@ SPATIAL_FEATURES = (
     Feature("front_back", "ln", "amplitude of the front against the back"),
 )
 FEATURES: tuple[Feature, ...] = (*SUMMARY_FEATURES, *SPATIAL_FEATURES)
-"""Every EEG feature, in the order of the model's columns."""
+"""Every EEG feature of a window by itself, in the order of the model's columns; those that count
+against the pattern of a model follow (:mod:`pipelines.features.eeg_pattern`)."""
 
+_STEEP = 3.0
+"""Slopes of so many usual ones and more count in proportion, not by their cube."""
 _TINY = 1e-30  # V**2, far below the resolution of any amplifier
 
 
@@ -64,7 +75,9 @@ class Spectrum(NamedTuple):
     freqs: NDArray[np.float64]
 
 
-def channel_features(windows: NDArray[np.float64], sfreq: float) -> NDArray[np.float64]:
+def channel_features(
+    windows: NDArray[np.float64], sfreq: float, recorded: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Compute the features of each channel of each window.
 
     Parameters
@@ -73,6 +86,8 @@ def channel_features(windows: NDArray[np.float64], sfreq: float) -> NDArray[np.f
         Filtered signal in volts.
     sfreq : float
         Sampling rate in Hz.
+    recorded : ndarray of shape (n_windows, n_channels, n_times), optional
+        The channels as recorded; by default `windows`.
 
     Returns
     -------
@@ -83,6 +98,8 @@ def channel_features(windows: NDArray[np.float64], sfreq: float) -> NDArray[np.f
     centred = windows - windows.mean(axis=-1, keepdims=True)
     spectrum = _spectrum(centred, sfreq)
     columns = _spectral(spectrum) | _temporal(centred, sfreq)
+    steps = np.abs(np.diff(windows if recorded is None else recorded, axis=-1)).mean(axis=-1)
+    columns[RECORDED] = np.log(np.maximum(steps * sfreq, np.sqrt(_TINY)))
     stacked: NDArray[np.float64] = np.stack([columns[name] for name in CHANNEL_FEATURES], axis=-1)
     return stacked
 
@@ -124,7 +141,21 @@ def _temporal(centred: NDArray[np.float64], sfreq: float) -> dict[str, NDArray[n
         "complexity": 0.5 * np.log(bend_power / slope_power * activity / slope_power),
         "kurtosis": np.log(fourth / np.square(activity)),
         "sharpness": np.log(steepest / np.sqrt(slope_power)),
+        "asymmetry": _asymmetry(slope, slope_power),
     }
+
+
+def _asymmetry(slope: NDArray[np.float64], slope_power: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the skewness of the slope, in which the steepest parts count for less.
+
+    It changes its sign where time runs backwards; a cube alone would be that of one spike.
+    """
+    unit = slope / np.sqrt(slope_power)[..., None]
+    square = np.square(unit)
+    unit *= square
+    unit /= 1 + square / _STEEP**2
+    skewness: NDArray[np.float64] = unit.mean(axis=-1)
+    return skewness
 
 
 def spatial_features(windows: NDArray[np.float64], channels: Sequence[str]) -> NDArray[np.float64]:
@@ -142,9 +173,7 @@ def spatial_features(windows: NDArray[np.float64], channels: Sequence[str]) -> N
     ndarray of shape (n_windows, len(SPATIAL_FEATURES))
         Zero in every column that the montage cannot tell (one channel, no pairs).
     """
-    centred = np.nan_to_num(windows - windows.mean(axis=-1, keepdims=True))
-    power = np.mean(np.square(centred), axis=-1)
-    unit = centred / np.sqrt(np.maximum(power, _TINY) * centred.shape[-1])[..., None]
+    unit, power = _normalised(windows)
     eigenvalues = np.linalg.eigvalsh(unit @ unit.transpose(0, 2, 1))[:, ::-1]
     share = np.maximum(eigenvalues, 1e-9)
     share = share / share.sum(axis=1, keepdims=True)
@@ -169,6 +198,51 @@ def spatial_features(windows: NDArray[np.float64], channels: Sequence[str]) -> N
         ],
         axis=1,
     )
+
+
+def pair_features(
+    windows: NDArray[np.float64], pairs: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
+    """Compute how alike neighbouring channels are in each window, and which of them leads.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_windows, n_channels, n_times)
+        Filtered signal in volts; a channel that is NaN makes its pairs NaN.
+    pairs : sequence of tuple of int
+        Of :func:`pipelines.features.electrodes.neighbours`.
+
+    Returns
+    -------
+    ndarray of shape (n_windows, len(pairs), 2)
+        The correlation, and by how much the second channel follows the first: half the
+        difference of two correlations, each of one channel with the slope of the other. Above 0
+        what happens on the first channel happens on the second a little later; the sign changes
+        where time runs backwards.
+    """
+    if not pairs:
+        return np.zeros((len(windows), 0, 2))
+    first, second = np.array(pairs).T
+    unit, _ = _normalised(windows)
+    slope = unit[..., 2:] - unit[..., :-2]
+    size = np.sqrt(np.maximum(np.square(slope).sum(axis=-1), _TINY))
+    slope /= size[..., None]
+    alike = (unit @ unit.transpose(0, 2, 1))[:, first, second]
+    with_slope = unit[..., 1:-1] @ slope.transpose(0, 2, 1)
+    follows = (with_slope[:, first, second] - with_slope[:, second, first]) / 2
+    values = np.stack([alike, follows], axis=2)
+    missing = np.asarray(np.isnan(windows).any(axis=-1))
+    values[missing[:, first] | missing[:, second]] = np.nan
+    return values
+
+
+def _normalised(
+    windows: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the channels with mean 0 and sum of squares 1, and their power; 0 where missing."""
+    centred = np.nan_to_num(windows - windows.mean(axis=-1, keepdims=True))
+    power = np.mean(np.square(centred), axis=-1)
+    return centred / np.sqrt(np.maximum(power, _TINY) * centred.shape[-1])[..., None], power
 
 
 def _side(channel: str) -> str:
@@ -207,7 +281,7 @@ def summarise(channel_values: NDArray[np.floating]) -> NDArray[np.float64]:
     ndarray of shape (n_windows, len(SUMMARY_FEATURES))
         All medians, then all spreads; NaN where a window has no usable channel.
     """
-    values = np.asarray(channel_values, dtype=np.float64)
+    values = np.asarray(channel_values[..., : len(_CHANNEL)], dtype=np.float64)
     result = np.full((len(values), len(SUMMARY_FEATURES)), np.nan)
     usable = np.isfinite(values).all(axis=2)
     for pattern in np.unique(usable, axis=0):

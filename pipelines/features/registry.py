@@ -1,16 +1,19 @@
 """The features that models are fitted on: name, unit, and what each means in plain words.
 
-A feature's name is its identity: it is stored with every model, in order, and scoring refuses a
-model whose names differ. To add a feature, declare it where it is computed
-(:mod:`pipelines.features.ecg`, :mod:`pipelines.features.eeg`) and :func:`describe` knows it.
+A feature's name is its identity: it is stored with every model, in order and with the version of
+its computation, and a model whose names or versions differ is refused. To add a feature, declare it
+where it is computed (:mod:`pipelines.features.ecg`, :mod:`pipelines.features.eeg`) and
+:func:`describe` knows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+
+from pipelines.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,14 @@ class Feature:
         ``"asinh"`` for the inverse hyperbolic sine of a number of usual deviations.
     meaning : str
         What a clinician may read, without a verdict.
+    version : int
+        Goes up whenever the same signal gives another value: models fitted before are refused.
     """
 
     name: str
     unit: str
     meaning: str
+    version: int = 1
 
 
 @cache
@@ -38,9 +44,53 @@ def features() -> Mapping[str, Feature]:
     """Return every declared feature by name."""
     from pipelines.features.ecg import FEATURES as ECG
     from pipelines.features.eeg import FEATURES as EEG
+    from pipelines.features.eeg_pattern import PATTERN_FEATURES as PATTERN
     from pipelines.features.rhythm_windows import RHYTHM_WINDOW_FEATURES as RHYTHM
 
-    return MappingProxyType({feature.name: feature for feature in (*ECG, *RHYTHM, *EEG)})
+    return MappingProxyType({f.name: f for f in (*ECG, *RHYTHM, *EEG, *PATTERN)})
+
+
+def versions_of(names: Sequence[str]) -> dict[str, int]:
+    """Return the version of each feature, without the number of its lead.
+
+    Examples
+    --------
+    >>> versions_of(["early", "shape_change_lead1", "shape_change_lead2"])
+    {'early': 1, 'shape_change': 1}
+    """
+    known = features()
+    stems = (name.partition("_lead")[0] for name in names)
+    return {stem: known[stem].version for stem in stems if stem in known}
+
+
+def check_versions(names: Sequence[str], stored: Mapping[str, int] | None) -> None:
+    """Refuse features that are computed otherwise than when a model was fitted, or not at all.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Features of the model.
+    stored : mapping of str to int or None
+        What :func:`versions_of` said then; None in models of before there were versions: all 1.
+
+    Raises
+    ------
+    ModelError
+        Naming each such feature.
+    """
+    now = versions_of(names)
+    odd = []
+    for stem in dict.fromkeys(name.partition("_lead")[0] for name in names):
+        then = 1 if stored is None else stored.get(stem)
+        if stem not in now:
+            odd.append(f"{stem} (not known here)")
+        elif then != now[stem]:
+            odd.append(f"{stem} (version {then or 'unknown'} there, {now[stem]} here)")
+    if odd:
+        raise ModelError(
+            f"the model counts on features that this version computes otherwise: {', '.join(odd)}; "
+            "fit the model again, or use the version of rarewave that it was fitted with"
+        )
 
 
 def describe(name: str) -> str:

@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config import EegSettings
-from pipelines.features.eeg import BANDS, CHANNEL_FEATURES, channel_features, spatial_features
+from pipelines.features.eeg import (
+    BANDS,
+    CHANNEL_FEATURES,
+    channel_features,
+    pair_features,
+    spatial_features,
+)
+from pipelines.features.electrodes import neighbours
 from pipelines.quality import eeg_faults, faults, reasons
 from pipelines.signals.line_noise import remove_line
 from pipelines.signals.montage import Montage, montage
@@ -67,7 +74,7 @@ def _measure(
     raw = cut(chunk.data, starts - chunk.start, length)
     signals = cut(filtered, starts - chunk.start, length)
     found = {name: derived.touched(where) for name, where in faults(raw, _FLAT_V).items()}
-    values = channel_features(signals, sfreq)
+    values = channel_features(signals, sfreq, raw[:, list(derived.plus)])
     found |= eeg_faults(signals, _high_share(values), sfreq)
     faulty = np.logical_or.reduce(list(found.values()))
     signals[faulty] = np.nan
@@ -81,6 +88,7 @@ def _measure(
         common_values=spatial_features(signals, derived.names),
         reason=reasons(found, 0.25),
         channels=derived.names,
+        pair_values=pair_features(signals, neighbours(derived.names)).astype(np.float32),
     )
 
 

@@ -8,6 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import SignalError
+from pipelines.features.eeg_pattern import (
+    PATTERN_FEATURES,
+    Pattern,
+    moved_to,
+    pattern_features,
+)
 from pipelines.recording import Recording
 from pipelines.signals.channel_choice import choose_channels as choose_channels
 from pipelines.signals.ecg_windows import beats, with_rhythm
@@ -97,12 +103,13 @@ def _measurement(
     return lambda chunk: stretches(chunk, names, sfreq, plan.eeg, line_hz)
 
 
-def feature_names(windows: Windows, kind: Kind) -> tuple[str, ...]:
+def feature_names(windows: Windows, kind: Kind, with_pattern: bool = False) -> tuple[str, ...]:
     """Return the names of the columns of :func:`feature_matrix`."""
     from pipelines.features import ecg, eeg
 
     if kind == "eeg":
-        return tuple(feature.name for feature in eeg.FEATURES)
+        declared = (*eeg.FEATURES, *(PATTERN_FEATURES if with_pattern else ()))
+        return tuple(feature.name for feature in declared)
     per_lead = (
         f"{feature.name}_lead{lead + 1}"
         for lead in range(len(windows.channels))
@@ -112,7 +119,10 @@ def feature_names(windows: Windows, kind: Kind) -> tuple[str, ...]:
 
 
 def feature_matrix(
-    windows: Windows, kind: Kind, usual: NDArray[np.bool_] | None = None
+    windows: Windows,
+    kind: Kind,
+    usual: NDArray[np.bool_] | None = None,
+    pattern: Pattern | None = None,
 ) -> NDArray[np.float64]:
     """Return one row of features a window, NaN where it cannot be computed.
 
@@ -123,18 +133,30 @@ def feature_matrix(
     kind : str
     usual : ndarray of bool, shape (n_windows,), optional
         ECG: the beats that a person has confirmed as normal for this patient. Amplitude and shape
-        then count against their median instead of the beats around.
+        then count against their median instead of the beats around. EEG: windows whose levels
+        take the place of the pattern's.
+    pattern : Pattern, optional
+        EEG: what is usual on each channel. The features that count against it come last.
     """
-    blocks = _eeg_blocks(windows) if kind == "eeg" else _ecg_blocks(windows, usual)
+    if pattern is not None and usual is not None:
+        pattern = moved_to(
+            pattern, windows.channels, windows.channel_values[usual], windows.pair_values[usual]
+        )
+    blocks = _eeg_blocks(windows, pattern) if kind == "eeg" else _ecg_blocks(windows, usual)
     return np.concatenate(list(blocks))
 
 
-def _eeg_blocks(windows: Windows) -> Iterator[NDArray[np.float64]]:
+def _eeg_blocks(windows: Windows, pattern: Pattern | None) -> Iterator[NDArray[np.float64]]:
     from pipelines.features.eeg import summarise
 
     for first in range(0, len(windows), _BLOCK):
         part = slice(first, first + _BLOCK)
-        yield np.hstack([summarise(windows.channel_values[part]), windows.common_values[part]])
+        values = windows.channel_values[part]
+        columns = [summarise(values), windows.common_values[part]]
+        if pattern is not None:
+            pairs = windows.pair_values[part]
+            columns.append(pattern_features(pattern, windows.channels, values, pairs))
+        yield np.hstack(columns)
 
 
 def _ecg_blocks(windows: Windows, usual: NDArray[np.bool_] | None) -> Iterator[NDArray[np.float64]]:

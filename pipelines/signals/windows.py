@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Reasons = NDArray[np.object_]
+
+
+def _no_pairs() -> NDArray[np.float32]:
+    return np.zeros((0, 0, 2), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Windows:
         Why a window is not scorable, or None.
     channels : tuple of str
         Names along the second axis of `channel_values`.
+    pair_values : ndarray of shape (n_windows, n_pairs, 2)
+        EEG: how neighbouring channels hang together, see
+        :func:`pipelines.features.eeg.pair_features`. Without any pair of an ECG.
     """
 
     start_s: NDArray[np.float64]
@@ -37,6 +44,11 @@ class Windows:
     common_values: NDArray[np.float64]
     reason: Reasons
     channels: tuple[str, ...]
+    pair_values: NDArray[np.float32] = field(default_factory=_no_pairs)
+
+    def __post_init__(self) -> None:
+        if not self.pair_values.size:
+            object.__setattr__(self, "pair_values", np.zeros((len(self), 0, 2), np.float32))
 
     def __len__(self) -> int:
         return len(self.start_s)

@@ -6,8 +6,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipelines.features import ecg, eeg
+from pipelines.features.eeg_pattern import PATTERN_FEATURES
 from pipelines.features.registry import describe, features
 from pipelines.features.rhythm import SPREAD_FLOOR
+from pipelines.features.rhythm_windows import RHYTHM_WINDOW_FEATURES
 from pipelines.features.usual_beat import BEATS_NEEDED
 from pipelines.readers import read_recording
 
@@ -43,7 +45,7 @@ def test_doubling_the_amplitude_moves_only_what_measures_amplitude():
     moved = eeg.channel_features(2 * windows(), SFREQ) - eeg.channel_features(windows(), SFREQ)
     expected = np.zeros(len(eeg.CHANNEL_FEATURES))
     expected[[column(band) for band in eeg.BANDS]] = np.log(4)
-    expected[column("line_length")] = np.log(2)
+    expected[[column("line_length"), column(eeg.RECORDED)]] = np.log(2)
     np.testing.assert_allclose(moved, np.broadcast_to(expected, moved.shape), atol=1e-9)
 
 
@@ -67,6 +69,27 @@ def test_channels_that_move_as_one_are_synchronous():
     assert values["front_back"] == pytest.approx(np.log(3) / 2)
     apart = eeg.spatial_features(windows(1), names)[0]
     assert apart[0] < -0.5
+
+
+def test_a_steep_rise_and_slow_fall_is_asymmetric_and_turns_its_sign_backwards():
+    saw = 1e-5 * (-(np.arange(400) % 80) / 80.0)[None, None]
+    forward, backward = (
+        eeg.channel_features(x, SFREQ)[0, 0, column("asymmetry")] for x in (saw, saw[..., ::-1])
+    )
+    assert forward > 0.5
+    assert backward == pytest.approx(-forward)
+
+
+def test_the_neighbour_that_comes_first_leads_and_follows_backwards():
+    first = windows(1, 1)
+    both = np.concatenate([first, np.roll(first, 2, axis=-1)], axis=1)
+    smooth = np.apply_along_axis(lambda x: np.convolve(x, np.ones(9) / 9, "same"), -1, both)
+    alike, leads = eeg.pair_features(smooth, [(0, 1)])[0, 0]
+    backwards = eeg.pair_features(smooth[..., ::-1], [(0, 1)])[0, 0]
+    assert leads > 0.1
+    np.testing.assert_allclose(backwards, [alike, -leads], atol=1e-12)
+    smooth[0, 1] = np.nan
+    assert np.isnan(eeg.pair_features(smooth, [(0, 1)])).all()
 
 
 def test_summary_leaves_bad_channels_out_and_is_nan_without_any():
@@ -203,7 +226,8 @@ def test_a_beat_is_measured_alike_however_the_recording_is_cut():
 
 
 def test_every_feature_has_plain_words_and_one_name():
-    names = [f.name for f in (*ecg.FEATURES, *eeg.FEATURES)]
+    declared = (ecg.FEATURES, RHYTHM_WINDOW_FEATURES, eeg.FEATURES, PATTERN_FEATURES)
+    names = [f.name for part in declared for f in part]
     assert len(names) == len(set(names)) == len(features())
     assert describe("early").startswith("earliness")
     assert describe("width_change_lead2") == f"{describe('width_change')}, lead 2"

@@ -2,16 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import flowcore
+from pipelines import model_folder
 from pipelines.baseline import typical_row
 from pipelines.calibration import calibrate
 from pipelines.config import parse_settings
 from pipelines.errors import ModelError, SignalError
+from pipelines.features.eeg_pattern import PATTERN_FEATURES
 from pipelines.model import fit_model
 from pipelines.model_folder import load_model, save_model
 from pipelines.readers import read_recording
@@ -65,6 +68,33 @@ def test_an_altered_file_is_refused(folder, name):
     (folder / name).write_text((folder / name).read_text() + " ")
     with pytest.raises(ModelError, match=f"{name} does not match its hash"):
         load_model(folder)
+
+
+def test_a_model_of_features_that_were_computed_otherwise_is_refused_by_name(
+    model, tmp_path, monkeypatch
+):
+    odd = {name: 1 + (name == "early_next") for name in model_folder.versions_of(model.names)}
+    monkeypatch.setattr(model_folder, "versions_of", lambda names: odd)
+    save_model(model, tmp_path / "m")
+    with pytest.raises(ModelError, match=r"early_next \(version 2 there, 1 here\)"):
+        load_model(tmp_path / "m")
+
+
+def test_an_eeg_model_keeps_its_pattern_and_one_without_it_still_scores(tmp_path):
+    recording = read_recording(SAMPLE / "eeg_absence_480s.edf")
+    model = fit_model([recording], "eeg", baseline=(0, 120), settings=QUICK)
+    save_model(model, tmp_path / "m")
+    again = load_model(tmp_path / "m", "cpu")
+    assert again.pattern.pairs == model.pattern.pairs
+    before, after = (m.features(recording)[1] for m in (model, again))
+    np.testing.assert_array_equal(before, after)
+    kept = [name for name in model.names if name not in ("asymmetry_median", "odd_power")]
+    old = replace(model, names=tuple(kept), pattern=None)
+    with pytest.raises(ModelError, match="odd_recorded"):
+        old.features(recording)
+    kept = [name for name in kept if name not in [f.name for f in PATTERN_FEATURES]]
+    part = replace(old, names=tuple(kept)).features(recording)[1]
+    np.testing.assert_array_equal(part, before[:, [model.names.index(name) for name in kept]])
 
 
 def test_a_flow_without_a_pipeline_is_refused(model, tmp_path):
