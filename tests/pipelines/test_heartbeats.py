@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import resample_poly
 
 from pipelines.readers import read_recording
 from pipelines.signals.heartbeats import REFRACTORY_S, agreement, detect_beats, detect_waves
@@ -69,3 +70,17 @@ def test_the_second_detector_finds_the_same_beats_and_disagrees_in_noise(sample)
     noise = 1e-3 * np.random.default_rng(0).standard_normal(part.shape[1])
     assert np.median(agreement(beats, detect_waves(noise, sfreq), sfreq)) < 0.8
     assert len(detect_waves(np.zeros(5000), sfreq)) == 0
+
+
+@pytest.mark.parametrize("cut_s", [61.37, 80.0])
+def test_beats_do_not_depend_on_where_a_noisy_recording_is_cut(sample, cut_s):
+    leads, sfreq = sample
+    part = leads[:, : round(240 * sfreq)].copy()
+    noise = resample_poly(np.load(SAMPLE / "ecg_noise_nstdb_60s.npz")["ma"].T, 25, 36, axis=1)
+    start = round(20 * sfreq)
+    part[:, start:] += 8e-4 * np.tile(noise / noise.std(), 4)[:, start : part.shape[1]]
+    first = round(cut_s * sfreq)
+    whole, cut = detect_beats(part, sfreq), detect_beats(part[:, first:], sfreq) + first
+    later = first + round(20 * sfreq)
+    assert whole[whole > later].tolist() == cut[cut > later].tolist()
+    assert (whole > later).sum() > 150
