@@ -54,12 +54,14 @@ def calibrate(
     settings: Settings,
     windows_per_hour: float,
     default_rate: float = WINDOW_RATE,
+    fitted: NDArray[np.bool_] | None = None,
 ) -> Calibration:
     """Read the threshold off the scores of held-out windows.
 
     Where few scores lie above the threshold, the tail of the usual ones is extrapolated. If none
     is expected there and trimming has cut into that tail, a second threshold is drawn from the
-    middle of *all* scores, and the higher one counts. Neither may lie further above the highest
+    middle of *all* scores, and the higher one counts: only then are those dropped too that are not
+    `fitted`, some of which are usual. Neither may lie further above the highest
     score than that lies above the middle: what was never seen is not known that far.
 
     A setting in events per hour or day is met by allowing as many flagged *windows*: merging
@@ -69,17 +71,21 @@ def calibrate(
     ----------
     scores : ndarray of shape (n,)
     usual : ndarray of bool, shape (n,)
-        False for windows that trimming left out.
+        False for windows that lie far from all others.
     settings : Settings
     windows_per_hour : float
     default_rate : float
         Share of usual windows above the threshold where the settings give nothing.
+    fitted : ndarray of bool, shape (n,), optional
+        False for windows that a fit would leave out; by default `usual`.
     """
     from flowcore import central_threshold, tail_threshold  # with torch, which a promise needs not
 
     rate = settings.threshold.window_rate or default_rate
     if settings.threshold.per_hour is not None:
         rate = min(0.5, settings.threshold.per_hour / windows_per_hour)
+    if fitted is not None and rate * int(usual.sum()) < 1:
+        usual = usual & fitted
     kept = np.sort(scores[usual])
     threshold = tail_threshold(kept, rate)
     extrapolated = rate * len(kept) < 10

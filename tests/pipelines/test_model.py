@@ -141,6 +141,21 @@ def test_trimming_does_not_lower_the_threshold_of_the_rest():
     assert len(cut.scores) == usual.sum()
 
 
+def test_what_a_fit_leaves_out_sets_a_threshold_only_where_scores_are_many():
+    """Some of it is usual: dropping it would flag more usual windows than asked for."""
+    scores = np.random.default_rng(0).exponential(size=20_000)
+    everything = np.ones(20_000, dtype=bool)
+    fitted = scores < np.quantile(scores, 0.95)
+    many = calibrate(scores, everything, QUICK, 3600, fitted=fitted)
+    assert (scores > many.threshold).mean() == pytest.approx(1e-3, abs=3e-4)
+    few, rare = scores[:500], np.full(50, 30.0)
+    mixed, usual = np.append(few, rare), np.ones(550, dtype=bool)
+    clean = np.append(np.ones(500, dtype=bool), np.zeros(50, dtype=bool))
+    found = calibrate(mixed, usual, QUICK, 3600, fitted=clean)
+    assert np.log(100) < found.threshold < 30
+    assert len(found.scores) == 500
+
+
 def test_scores_enough_decide_by_themselves_whatever_was_trimmed():
     scores = np.random.default_rng(0).uniform(size=8000)  # a tail far lighter than exponential
     usual = scores < 0.999

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines import trimming
 from pipelines.splitting import split
-from pipelines.trimming import usual_rows
+from pipelines.trimming import rows_to_fit, usual_rows
 
 
 def test_of_few_patients_every_third_block_is_held_out():
@@ -69,3 +69,26 @@ def test_a_reference_of_some_rows_leaves_out_what_all_would(monkeypatch):
     some = usual_rows(X)
     monkeypatch.setattr(trimming, "MOST_REFERENCE", 10_000)
     assert (some == usual_rows(X)).mean() > 0.999
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.10])
+def test_a_cluster_of_up_to_a_tenth_is_not_fitted_on(share):
+    n = 600
+    n_rare = round(share / (1 - share) * n)
+    rng = np.random.default_rng(1)
+    common = rng.standard_normal((n, 1))
+    usual = np.hstack([common, common]) + 0.3 * rng.standard_normal((n, 2))
+    rare = [2.5, -2.5] + 0.3 * rng.standard_normal((n_rare, 2))  # no column alone shows it
+    fitted = rows_to_fit(np.concatenate([usual, rare]))
+    assert fitted[n:].mean() <= 0.1  # at the limit single usual rows are out in place of rare ones
+    assert fitted[:n].mean() > 0.95
+    assert usual_rows(np.concatenate([usual, rare]))[n:].any()
+
+
+def test_at_most_a_tenth_is_left_out_and_constant_columns_do_no_harm():
+    rng = np.random.default_rng(2)
+    X = np.hstack([rng.standard_t(1, (500, 3)), np.ones((500, 1))])
+    fitted = rows_to_fit(X)
+    assert 0.9 <= fitted.mean() < 1
+    np.testing.assert_array_equal(fitted, rows_to_fit(X * [1e-6, 1, 1e6, 5] + 3))
+    assert rows_to_fit(np.ones((60, 2))).all()
