@@ -88,6 +88,18 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
         put_tables(job.run_path, entry.recording_id, scored)
     except Exception as error:
         return _set_aside(entry, _describe(error), hashes)
+    return {
+        **scored_status(job, entry, scored, duration_s, hashes),
+        "marks": marks,
+        "took_s": round(time.monotonic() - start_s, 3),
+        DEVICE: str(next(model.estimator.chain_.buffers()).device),
+    }
+
+
+def scored_status(
+    job: Job, entry: InputRecording, scored: Scored, duration_s: float, hashes: dict[str, str]
+) -> Status:
+    """Return the status line of a recording whose tables are in place."""
     windows = scored.windows
     return {
         "recording_id": entry.recording_id,
@@ -101,12 +113,9 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
         "differs": scored.drift["differs"],
         "duration_s": duration_s,
         "sha256": hashes,
-        "marks": marks,
         "model_sha256": job.model_sha256,
         "baseline": None if job.baseline is None else list(job.baseline),
         "at": provenance.now(),
-        "took_s": round(time.monotonic() - start_s, 3),
-        DEVICE: str(next(model.estimator.chain_.buffers()).device),
     }
 
 

@@ -10,11 +10,13 @@ import typer
 from pipelines.cli.options import Device, DeviceOption
 from pipelines.cli.terminal import complain, plain
 from pipelines.errors import InputError
+from pipelines.remote.address import is_url
 
 if TYPE_CHECKING:
     from pipelines.batch import RunSummary
     from pipelines.watching import Watched
 
+_SHOWN = 3
 EXAMPLE = "Example: rarewave watch ward/tonight.edf models/night --out runs/tonight"
 
 
@@ -35,12 +37,13 @@ def command(
 ) -> int:
     """Score a recording while it grows, or the recordings of a folder as they are finished.
 
-    An EEG is told about 22 s late, an ECG 1050 beats late (a quarter of an hour): a
-    beat is compared with those around it. For review, not for watching over a patient.
+    An EEG is told about 22 s late, an ECG 1050 beats late (a quarter of an hour): a beat is
+    compared with those around it. What was found since is told as provisional, and not stored.
+    For review, not for watching over a patient.
     """
     from pipelines.watching import watch_folder, watch_recording
 
-    if not source.exists():
+    if not is_url(source) and not source.exists():
         raise InputError(f"there is no {source.name}; give a recording that has begun, or a folder")
     if source.is_dir():
         watch_folder(
@@ -56,8 +59,16 @@ def command(
 def _window(found: Watched) -> None:
     typer.echo(
         f"{plain(found.recording_id)}: {found.recorded_s:.0f} s recorded, scored up to "
-        f"{found.settled_s:.0f} s, {len(found.flagged)} new windows flagged"
+        f"{found.settled_s:.0f} s, {len(found.flagged)} new windows flagged{_provisional(found)}"
     )
+
+
+def _provisional(found: Watched) -> str:
+    """Say what was found after what is settled; it may turn out otherwise."""
+    if not found.provisional:
+        return ""
+    last = ", ".join(f"{start:.1f}" for start, _ in found.provisional[-_SHOWN:])
+    return f"; provisionally {len(found.provisional)} more, the last at {last} s"
 
 
 def _summary(found: RunSummary) -> None:

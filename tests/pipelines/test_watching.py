@@ -8,12 +8,14 @@ import pytest
 from pipelines.batch import score_run
 from pipelines.cli import main
 from pipelines.demo import sample_folder
+from pipelines.errors import InputError
+from pipelines.growing import ECG_BEATS, Settled
 from pipelines.inputs import InputRecording
 from pipelines.model_folder import load_model
 from pipelines.readers import read_recording
 from pipelines.run_folder import RunFolder
 from pipelines.scoring import score_recording
-from pipelines.watching import ECG_BEATS, GROWING, Settled, watch_folder, watch_recording
+from pipelines.watching import GROWING, watch_folder, watch_recording
 
 pytestmark = pytest.mark.slow
 
@@ -64,9 +66,15 @@ def test_a_growing_ecg_has_the_scores_of_the_whole(tmp_path, tiny_settings):
     header = (sample_folder() / f"{name}.hea").read_text()
     path = tmp_path / f"{name}.hea"
     settled = Settled(model, InputRecording(path, name, name))
+    same_verdict = []
     for seconds in (1000, 1550, 2100):
         path.write_text(header.replace("525000", str(250 * seconds)))
         settled.extend(read_recording(path))
+        ahead = settled.provisional.merge(whole, on="start_s", suffixes=("", "_whole"))
+        assert len(ahead) > 1000
+        assert ahead["stop_s"].iloc[-1] <= seconds - 20
+        same_verdict.append((ahead["flagged"] == ahead["flagged_whole"]).mean())
+    assert min(same_verdict) > 0.99, same_verdict
     assert len(settled.windows) > 1000
     assert len(whole) - len(settled.windows) >= ECG_BEATS == 1050
     same(settled.windows, whole, 1e-6)  # sums over beats are rounded by how many there are
@@ -97,9 +105,19 @@ def test_watching_ends_with_what_scoring_would_have_written(tmp_path, write_eeg,
         assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_folder_is_scored_as_recordings_are_finished(tmp_path, write_eeg, tiny_model, capsys):
+def test_only_what_grows_on_a_disk_is_watched(tmp_path):
+    with pytest.raises(InputError, match="only what grows on a disk"):
+        watch_recording(tmp_path, "s3://ward/a.edf", tmp_path / "run")
+
+
+def test_a_folder_is_scored_as_recordings_are_finished(
+    tmp_path, write_eeg, tiny_model, monkeypatch
+):
     ward, run, rounds = tmp_path / "ward", tmp_path / "run", []
-    write_eeg(ward / "a.edf", 40, seed=1)
+    os.utime(write_eeg(ward / "a.edf", 40, seed=1), (0, 10**9))
+    monkeypatch.setattr(
+        "pipelines.batch.resume.input_hashes", lambda paths: 1 / 0
+    )  # not read again
     (ward / "bad.edf").write_bytes(b"0" * 300)
     clock = [time.time() + 1000.0]
 
