@@ -31,6 +31,8 @@ class Parameters(Protocol):
     max_steps: int | None
     solver_steps: int
     field: str | Mapping[str, Any]
+    noise: float
+    soften: float | None
 
 
 def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
@@ -46,6 +48,10 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
         value = getattr(p, name)
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ParameterError(f"{name}={value!r} must be a whole number of at least 1")
+    if not 0 <= p.noise < math.inf:
+        raise ParameterError(f"noise={p.noise!r} must be a finite number of at least 0")
+    if p.soften is not None and not 0 < p.soften < 0.5:
+        raise ParameterError(f"soften={p.soften!r} must be None or a share between 0 and 0.5")
     if not isinstance(p.field, str | Mapping):
         raise ParameterError(f"field={p.field!r} must be the name of a kind or a dict with one")
     n_blocks = 1 if p.method == "fm" else p.n_blocks
@@ -64,6 +70,8 @@ def choose_recipe(parameters: Parameters, n: int, d: int) -> Recipe:
         refine_training=refining if p.refine else None,
         solver=Solver("rk4", p.solver_steps),
         field=p.field,
+        noise=p.noise,
+        soften=p.soften,
     )
 
 

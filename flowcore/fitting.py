@@ -60,6 +60,9 @@ class Recipe:
         Part of the rows, or of the groups, kept for early stopping.
     field : str or dict
         Kind of the velocity fields, with its settings: :func:`flowcore.fields.field_config`.
+    noise : float
+    soften : float or None
+        As :func:`flowcore.preprocessing.fit_steps` takes them.
     """
 
     method: str
@@ -73,6 +76,8 @@ class Recipe:
     proximal: jko.ProximalSteps = field(default_factory=jko.ProximalSteps)
     refinement: Refinement = field(default_factory=Refinement)
     field: str | Mapping[str, Any] = "tanh"
+    noise: float = 0.0
+    soften: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -139,7 +144,7 @@ def fit_chain(
         for _ in range(recipe.n_blocks)
     ]
     in_order = keeps_order(blocks[0].field.config())
-    steps = fit_steps(x[train], keep_order=in_order)
+    steps = fit_steps(x[train], keep_order=in_order, noise=recipe.noise, soften=recipe.soften)
     chain = FlowChain(x.shape[1], blocks, steps, recipe.solver)
     rows = _training_rows(chain, x, context, train, held_out, generator, device)
     chain.to(device)

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowcore.heavy_tails import Squash
+from flowcore.heavy_tails import Soften, Squash
 from flowcore.step import Step
 
 EIGENVALUE_FLOOR = 1e-3
@@ -60,10 +60,11 @@ class Standardise(Step):
 
 
 class Dequantise(Step):
-    """Gaussian noise on discrete columns while training; the identity at every other time.
+    """Gaussian noise on columns while training; the identity at every other time.
 
     A column counts as discrete where fewer than a quarter of its values differ. Its noise has
-    standard deviation 0.04 of the column's own (methods.md section 3).
+    standard deviation 0.04 of the column's own (methods.md section 3). All columns may be given
+    more: the density is then that of the rows smoothed so far.
     """
 
     kind = "dequantise"
@@ -74,12 +75,13 @@ class Dequantise(Step):
         self.register_buffer("noise_sd", torch.zeros(dim, dtype=torch.float64))
 
     @classmethod
-    def fit(cls, y: Tensor) -> Dequantise:
-        """Find the discrete columns of standardised rows (n, d)."""
+    def fit(cls, y: Tensor, noise: float = 0.0) -> Dequantise:
+        """Find the discrete columns of standardised rows (n, d); give every column `noise`."""
         step = cls(y.shape[1])
         looked_at = y[:MOST_LOOKED_AT]
         n_distinct = torch.tensor([len(column.unique()) for column in looked_at.T])
-        step.noise_sd.copy_(DEQUANTISING_SD * (n_distinct < len(looked_at) / 4))
+        discrete = DEQUANTISING_SD * (n_distinct < len(looked_at) / 4)
+        step.noise_sd.copy_(discrete.clamp_min(noise))
         return step
 
     def train_forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -187,23 +189,36 @@ def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 STEPS: dict[str, type[Step]] = {
-    s.kind: s for s in (Standardise, Squash, Dequantise, Whiten, SymmetricWhiten)
+    s.kind: s for s in (Standardise, Squash, Soften, Dequantise, Whiten, SymmetricWhiten)
 }
 """Every kind of step that can be rebuilt from a configuration."""
 
 
-def fit_steps(x: Tensor, *, keep_order: bool = False) -> list[Step]:
+def fit_steps(
+    x: Tensor, *, keep_order: bool = False, noise: float = 0.0, soften: float | None = None
+) -> list[Step]:
     """Fit the standard preprocessing of rows (n, d): standardise, squash, dequantise, whiten.
 
-    With `keep_order`, for rows that are windows of a signal, by :class:`SymmetricWhiten`.
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+    keep_order : bool
+        For rows that are windows of a signal: whiten by :class:`SymmetricWhiten`.
+    noise : float
+        Standard deviation of training noise on every standardised column.
+    soften : float, optional
+        Draw columns in beyond the quantiles that leave out this share on each side.
     """
-    standardise = Standardise.fit(x)
-    y = standardise(x)
-    squash = Squash.fit(y)
-    y = squash(y)
-    dequantise = Dequantise.fit(y)
+    steps: list[Step] = [Standardise.fit(x)]
+    y = steps[0](x)
+    steps.append(Squash.fit(y))
+    y = steps[1](y)
+    if soften is not None:
+        steps.append(Soften.fit(y, soften))
+        y = steps[2](y)
+    dequantise = Dequantise.fit(y, noise)
     whiten = SymmetricWhiten if keep_order else Whiten
-    return [standardise, squash, dequantise, whiten.fit(y, dequantise.noise_sd)]
+    return [*steps, dequantise, whiten.fit(y, dequantise.noise_sd)]
 
 
 def gaussian_log_prob(z: Tensor) -> Tensor:

@@ -22,9 +22,18 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-ECG_FLOW: dict[str, Any] = {"n_blocks": 2, "gamma": 0.35, "ratio": 2.0, "refine": False}
-"""What an ECG model takes unless the configuration says otherwise: two coarse steps and no
-refinement, which fits the patients it has seen (docs/decisions/0002-ecg-features.md)."""
+ECG_FLOW: dict[str, Any] = {
+    "n_blocks": 2,
+    "gamma": 0.35,
+    "ratio": 2.0,
+    "refine": False,
+    "noise": 1.0,
+    "soften": 0.005,
+}
+"""What an ECG model takes unless the configuration says otherwise, for the sake of patients it has
+not seen: two coarse steps and no refinement, which fits those it has
+(docs/decisions/0002-ecg-features.md); a density of smoothed rows, and columns that count for
+little more once they are beyond what was seen (docs/decisions/0004-ecg-ranking.md)."""
 
 
 class FlowSettings(_Section):
@@ -51,6 +60,12 @@ class FlowSettings(_Section):
         Runge-Kutta steps per block, 1 to 64.
     field : str
         Kind of the velocity fields: ``"tanh"`` or ``"deep"``.
+    noise : float
+        Standard deviation of noise on every standardised feature while training: the density is
+        that of windows smoothed so far.
+    soften : float or None
+        Features are drawn in beyond the quantiles of the fit that leave out this share on each
+        side, below 0.5; None: no feature.
     """
 
     method: Literal["lfm", "jko", "fm"] = "lfm"
@@ -63,6 +78,8 @@ class FlowSettings(_Section):
     max_steps: int | None = Field(default=None, ge=1, le=1_000_000)
     solver_steps: int = Field(default=4, ge=1, le=64)
     field: Literal["tanh", "deep"] = "tanh"
+    noise: float = Field(default=0.0, ge=0, le=10)
+    soften: float | None = Field(default=None, gt=0, lt=0.5)
 
 
 class ThresholdSettings(_Section):

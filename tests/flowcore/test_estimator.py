@@ -280,6 +280,9 @@ def test_one_row_and_wrong_width_are_refused(fitted):
         ({"gamma": 0.0}, "positive"),
         ({"interpolant": "cubic"}, "linear"),
         ({"device": "tpu"}, "cpu"),
+        ({"noise": -0.1}, "at least 0"),
+        ({"noise": float("nan")}, "at least 0"),
+        ({"soften": 0.5}, "between 0 and 0.5"),
     ],
 )
 def test_bad_parameters_are_refused_in_words(parameters, said):

@@ -8,7 +8,7 @@ import torch
 
 from flowcore.block import Block
 from flowcore.chain import FlowChain
-from flowcore.heavy_tails import Squash
+from flowcore.heavy_tails import Soften, Squash
 from flowcore.ode import Solver
 from flowcore.preprocessing import Dequantise, Standardise, Whiten, fit_steps
 from flowcore.velocity import BoundField, TanhField, VelocityField
@@ -177,13 +177,14 @@ def test_rk4_agrees_with_adaptive_dopri5():
     torch.testing.assert_close(ours, chain.log_prob(rows), rtol=0, atol=5e-5)
 
 
-@pytest.mark.parametrize("step_type", ["standardise", "squash", "whiten", "dequantise"])
+@pytest.mark.parametrize("step_type", ["standardise", "squash", "soften", "whiten", "dequantise"])
 def test_steps_invert_and_know_their_volume(step_type):
     rows = normal(60, 3) @ A.T + torch.tensor([1.0, -2.0, 5.0], dtype=torch.float64)
     rows[:, 1] = rows[:, 1] ** 5  # heavy tails
     step = {
         "standardise": lambda: Standardise.fit(rows),
         "squash": lambda: Squash.fit(rows),
+        "soften": lambda: Soften.fit(rows, 0.1),
         "whiten": lambda: Whiten.fit(rows, torch.zeros(3, dtype=torch.float64)),
         "dequantise": lambda: Dequantise.fit(rows),
     }[step_type]()
@@ -191,6 +192,15 @@ def test_steps_invert_and_know_their_volume(step_type):
     jacobian = torch.func.vmap(torch.func.jacrev(lambda r: step(r[None])[0]))(rows)
     volume = torch.linalg.slogdet(jacobian)[1]
     torch.testing.assert_close(step.log_det(rows), volume, rtol=0, atol=1e-9)
+
+
+def test_training_noise_smooths_the_density_by_its_variance():
+    rows = normal(20_000, 3) @ A.T
+    chain = FlowChain(3, [], fit_steps(rows, noise=1.0))
+    drawn = chain.sample(20_000, generator())
+    expected = torch.cov(rows.T) + torch.diag(rows.var(0))
+    torch.testing.assert_close(torch.cov(drawn.T), expected, rtol=0.1, atol=0.1)
+    assert torch.equal(chain.preprocess(rows), chain.preprocess(rows))
 
 
 def test_training_noise_never_touches_a_score():

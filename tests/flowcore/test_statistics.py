@@ -7,7 +7,7 @@ import torch
 from flowcore import FlowDensityEstimator
 from flowcore.attribution import conditional_gain, likely_values
 from flowcore.chain import FlowChain
-from flowcore.heavy_tails import Squash
+from flowcore.heavy_tails import Soften, Squash
 from flowcore.neighbours import Neighbours
 from flowcore.preprocessing import fit_steps, shrunk_covariance
 
@@ -124,6 +124,31 @@ def test_squashing_spares_usual_columns_and_tames_heavy_ones():
     far = torch.tensor([[0.0, 1e150]], dtype=torch.float64)
     assert step(far).isfinite().all()
     assert step.log_det(far).isfinite().all()
+
+
+def test_softening_keeps_what_was_seen_and_draws_in_what_lies_beyond():
+    rows = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    step = Soften.fit(rows, 0.01)
+    new = torch.linspace(-40, 40, 2001, dtype=torch.float64)[:, None].expand(-1, 2)
+    out = step(new)
+    inside = (new >= step.low) & (new <= step.high)
+    assert torch.equal(out[inside], new[inside])
+    assert 0.97 < ((rows >= step.low) & (rows <= step.high)).double().mean() < 0.99
+    assert (out.diff(dim=0) > 0).all()
+    assert out.abs().max() < step.high.max() + 6
+
+
+def test_softened_one_column_far_off_does_not_outrank_several_that_are_odd():
+    several = np.full((1, 10), 4.0)
+    one = np.zeros((1, 10))
+    one[0, 3] = 60.0
+    usual = np.random.default_rng(0).normal(size=(800, 10))
+    given = {"max_steps": 5, "n_blocks": 1, "refine": False, "device": "cpu"}
+    plain = FlowDensityEstimator(**given).fit(usual)
+    soft = FlowDensityEstimator(**given, soften=0.005).fit(usual)
+    assert plain.anomaly_score(one) > plain.anomaly_score(several)
+    assert soft.anomaly_score(one) < soft.anomaly_score(several)
+    assert soft.anomaly_score(one) > soft.anomaly_score(usual).max()
 
 
 def test_shrunk_covariance_is_ledoit_and_wolfs():

@@ -24,6 +24,7 @@ from pipelines.errors import ConfigError
         ("[flow]\nn_blocks = 0", r"flow\.n_blocks = 0: .*greater than or equal to 1"),
         ("[flow]\nn_blocks = 4.5", r"flow\.n_blocks = 4\.5: .*valid integer"),
         ("[flow]\nn_blocks = '4'", r"flow\.n_blocks = '4': .*valid integer"),
+        ("[flow]\nsoften = 0.5", r"flow\.soften = 0\.5: .*less than 0\.5"),
         ("[flow]\nmethod = 'lmf'", r"flow\.method = 'lmf': .*'lfm', 'jko' or 'fm'"),
         ("[threshold]\nwindow_rate = 1.0", r"window_rate = 1\.0: .*less than 1"),
         ("[threshold]\nwindow_rate = nan", r"window_rate = nan: .*finite"),
