@@ -228,6 +228,10 @@ def fit_model(
             "use_annotations": use_annotations,
             "seed": seed,
             "n_calibration_patients": part.n_patients_held_out,
+            "n_trimmed_by_recording": np.bincount(
+                groups[~fit_on], minlength=len(recordings)
+            ).tolist(),
+            "n_windows_by_recording": np.bincount(groups, minlength=len(recordings)).tolist(),
             "n_rhythm_windows": None if minutes is None else len(minutes),
             "signal_sha256": signals,
             **patient_facts(stated_patients, signals),

@@ -212,7 +212,7 @@ def model_card(model: Model) -> str:
 - Channels: {_about_channels(model)}.
 - Fitted on {model.n_fitted} windows of {sources["n_recordings"]} recording(s), {stretch}; seed
   {sources["seed"]}. {annotated}
-- {model.n_trimmed} windows lay far from all others and were left out before fitting.
+- {_about_trimming(model)}
 - Threshold: a score above {model.threshold:.6g} is flagged.
 {_about_threshold(model)}
 
@@ -223,6 +223,24 @@ is not flagged is not thereby normal.
 
 {features}
 {about_rhythm(model.rhythm, sources.get("n_rhythm_windows"))}"""
+
+
+def _about_trimming(model: Model) -> str:
+    """Return which windows were left out before fitting, and where most of them lie."""
+    if not model.settings.trim:
+        return "Trimming was switched off: every usable window was fitted on."
+    n = model.n_fitted + model.n_trimmed
+    text = (
+        f"{model.n_trimmed} of {n} windows ({100 * model.n_trimmed / n:.1f} %) lie outside the "
+        "densest of the rest\n  and were left out before fitting (at most a tenth is). Some of "
+        "them may be usual."
+    )
+    trimmed = np.array(model.sources.get("n_trimmed_by_recording", ()))
+    if len(trimmed) < 2 or not trimmed.any():
+        return text
+    of = np.array(model.sources["n_windows_by_recording"])
+    most = int(np.argmax(trimmed / np.maximum(of, 1)))
+    return text + f"\n  The largest share of one recording: {trimmed[most]} of {of[most]}."
 
 
 def _about_channels(model: Model) -> str:

@@ -61,6 +61,10 @@ def test_the_folder_holds_what_the_contract_names_and_is_a_flowcore_model_too(mo
     card = (folder / "card.md").read_text()
     assert "Research use only. Not a medical device." in card
     assert f"{model.threshold:.6g}" in card
+    n = model.n_fitted + model.n_trimmed
+    assert f"{model.n_trimmed} of {n} windows" in card
+    assert model.sources["n_trimmed_by_recording"] == [model.n_trimmed]
+    assert model.sources["n_windows_by_recording"] == [n]
 
 
 @pytest.mark.parametrize("name", ["calibration.json", "card.md", "config.json"])
