@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from pipelines.channel_names import is_electrode_or_lead
 from pipelines.errors import SignalError
 from pipelines.recording import Channel, Recording
 from pipelines.signals.plan import Kind
@@ -34,7 +35,8 @@ def choose_channels(
     wanted : sequence of str
         What a model was fitted on. ECG: each lead is answered by the lead of that name, or else by
         another of the same group (limb or chest); leads whose names say nothing answer any. EEG:
-        the channels in common, if they are at least half. Empty: every EEG channel; of an ECG a
+        the channels in common, if they are at least half. Empty: every EEG channel, but without
+        those that name no electrode ("EEG Mark1") where most of them name one; of an ECG a
         limb lead and a chest lead, II and V1 before others, or else the first two.
 
     Raises
@@ -46,7 +48,7 @@ def choose_channels(
     name = recording.path.name
     if not channels:
         raise SignalError(f"{name} has no {kind.upper()} channel; see 'rarewave info'")
-    chosen = _leads(recording, channels, wanted) if kind == "ecg" else channels
+    chosen = _leads(recording, channels, wanted) if kind == "ecg" else _electrodes(channels)
     if kind == "eeg" and wanted:
         chosen = _common(recording, channels, wanted)
     lowest = min(channel.sfreq for channel in chosen)
@@ -69,6 +71,16 @@ def _leads(
     if chosen is None:
         raise SignalError(_no_lead(recording, names, wanted))
     return tuple(channels[k] for k in chosen)
+
+
+def _electrodes(channels: Sequence[Channel]) -> tuple[Channel, ...]:
+    """Return the channels between electrodes, all if few of them say so.
+
+    What a recorder stores beside, such as the marks of its keys, would enter the average of all
+    channels and make every one of them unusable.
+    """
+    known = tuple(c for c in channels if all(map(is_electrode_or_lead, c.name.split("-"))))
+    return known if 2 * len(known) >= len(channels) else tuple(channels)
 
 
 def _common(

@@ -65,6 +65,14 @@ def test_half_of_the_models_eeg_channels_are_enough_and_less_is_refused():
         choose_channels(Named(["O1", "C3", "Pz", "Fz"], "eeg"), "eeg", wanted)
 
 
+def test_marks_beside_electrodes_are_left_out_but_unnamed_channels_are_kept():
+    labels = ["Fp1", "C3-M2", "T3", "EEG Mark1", "EEG 12"]
+    found = choose_channels(Named(labels, "eeg"), "eeg")
+    assert [c.name for c in found] == labels[:3]
+    for unnamed in (["EEG 1", "EEG 2", "Cz"], ["EEG"]):
+        assert [c.name for c in choose_channels(Named(unnamed, "eeg"), "eeg")] == unnamed
+
+
 def test_recordings_to_fit_on_share_channels_and_groups_of_leads():
     two = [Named(["MLII", "V1"]), Named(["V5", "MLII"])]
     assert common_channels(two, "ecg") == ("MLII", "V1")
