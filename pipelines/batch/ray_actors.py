@@ -251,4 +251,5 @@ def _cluster(n_workers: int) -> Iterator[Any]:
 
 def _short_folder() -> str | None:
     """Return a place for sockets, whose paths must be short; None: the system's choice."""
-    return "/tmp" if Path("/tmp").is_dir() else None
+    short = "/tmp"  # nosec B108: Ray makes a folder of its own in it
+    return short if Path(short).is_dir() else None
