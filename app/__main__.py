@@ -132,7 +132,7 @@ def _serve(run: Path | None, host: str, port: int) -> None:
 
 def _announce(host: str, port: int, patience_s: float = 60.0) -> None:
     """Print the address once the server answers there."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # nosec B104: read, not bound to
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # nosec B104
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         try:

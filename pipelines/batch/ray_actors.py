@@ -251,5 +251,5 @@ def _cluster(n_workers: int) -> Iterator[Any]:
 
 def _short_folder() -> str | None:
     """Return a place for sockets, whose paths must be short; None: the system's choice."""
-    short = "/tmp"  # nosec B108: Ray makes a folder of its own in it
+    short = "/tmp"  # nosec B108
     return short if Path(short).is_dir() else None
