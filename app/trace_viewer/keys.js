@@ -17,43 +17,37 @@ function isTyping(event) {
   return arrows && target.closest(own) !== null;
 }
 
-export default function ({ data, setStateValue, parentElement }) {
-  const log = (window.rarewaveKeys ??= { next: 1, pending: [] });
-  log.pending = log.pending.filter(([number]) => number > data.handled);
-  if (log.next <= data.handled) log.next = data.handled + 1;
-  const wanted = new Set(data.keys);
-  const send = () => setStateValue("pressed", [...log.pending]);
+// Listens as long as the document lives: while the page is redrawn there may be no component for a
+// moment, and what is pressed then is sent by the next one.
+function startListening() {
+  const log = { next: 1, pending: [], wanted: new Set(), path: location.pathname, send: () => {} };
   const press = (name) => {
     log.pending = [...log.pending, [log.next++, name]];
-    send();
+    log.send();
   };
-  const listen = (event) => {
+  document.addEventListener("keydown", (event) => {
+    if (location.pathname !== log.path || isTyping(event)) return;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (isTyping(event)) return;
     const name = nameOf(event);
-    if (!wanted.has(name)) return;
+    if (!log.wanted.has(name)) return;
     event.preventDefault();
     press(name);
-  };
-  // Back and Forward are presses too: in their place among the others, with the segment they ask for.
-  const path = location.pathname;
-  const follow = () => {
-    if (location.pathname !== path) return;
+  });
+  // Back and Forward are presses too, in their place among the others, with the segment asked for.
+  window.addEventListener("popstate", () => {
+    if (location.pathname !== log.path) return;
     press(`go-to:${new URLSearchParams(location.search).get("segment") ?? ""}`);
-  };
-  parentElement.rarewaveStop?.();
-  document.addEventListener("keydown", listen);
-  window.addEventListener("popstate", follow);
-  const stop = () => {
-    document.removeEventListener("keydown", listen);
-    window.removeEventListener("popstate", follow);
-  };
-  parentElement.rarewaveStop = stop;
+  });
+  setInterval(() => { if (log.pending.length) log.send(); }, 5000); // nobody has answered
+  return log;
+}
+
+export default function ({ data, setStateValue }) {
+  const log = (window.rarewaveKeys ??= startListening());
+  log.pending = log.pending.filter(([number]) => number > data.handled);
+  if (log.next <= data.handled) log.next = data.handled + 1;
+  log.wanted = new Set(data.keys);
+  log.path = location.pathname;
+  log.send = () => setStateValue("pressed", [...log.pending]);
   document.documentElement.dataset.rarewaveKeys = String(data.handled);
-  clearInterval(log.timer);
-  log.timer = setInterval(() => { if (log.pending.length) send(); }, 5000); // nobody has answered
-  return () => {
-    stop();
-    clearInterval(log.timer);
-  };
 }
