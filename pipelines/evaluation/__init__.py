@@ -56,7 +56,8 @@ def evaluate_run(run: str | Path, labels_csv: str | Path | None = None) -> dict[
     dict
         Only what JSON can hold: ``pooled``, ``recordings`` (one entry each), ``rhythm`` (windows
         of rhythm against labelled arrhythmias, or None),
-        ``mean_over_recordings``, ``bootstrap`` (95 % intervals over patients), ``fitted_on`` (judged
+        ``mean_over_recordings``, ``patients`` (all recordings of one joined), ``mean_over_patients``
+        (with how many have no such measure), ``bootstrap`` (95 % intervals over patients), ``fitted_on`` (judged
         recordings that the model was fitted on: no test of it), ``baseline_left_out`` (the part of
         each recording that was not judged, seconds; those without are absent), and what was left
         out. A measure that is not defined is None, with the reason under ``undefined`` beside it.

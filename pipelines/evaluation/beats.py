@@ -166,6 +166,7 @@ def summarise_beats(beats: Beats) -> dict[str, Any]:
     if measures["undefined"] is None:
         limit = limit_at_5_percent(scores, positive)
     hours = float(beats.hours.sum())
+    found = int((abnormal & beats.flagged).sum())
     false = int((normal & beats.flagged).sum())
     return {
         "n_beats": {name: int((beats.label == name).sum()) for name in ("N", *ABNORMAL, "Q")},
@@ -174,8 +175,16 @@ def summarise_beats(beats: Beats) -> dict[str, Any]:
         "n_windows_without_beat": int(beats.extra.sum()),
         "n_windows_without_beat_flagged": int(beats.extra_flagged.sum()),
         "labelled_hours": hours,
+        "beat_detection": {
+            "sensitivity": _share(int(beats.matched.sum()), len(beats.matched)),
+            "positive_predictivity": _share(
+                int(beats.matched.sum()), int(beats.matched.sum() + beats.extra.sum())
+            ),
+        },
         **measures,
-        "sensitivity": _share(int((abnormal & beats.flagged).sum()), int(abnormal.sum())),
+        "sensitivity": _share(found, int(abnormal.sum())),
+        "precision": _share(found, found + false),
+        "precision_random": measures["average_precision_random"],
         "sensitivity_random": _share(int((judged & beats.flagged).sum()), int(judged.sum())),
         "false_positive_share": _share(false, int((normal & beats.scorable).sum())),
         "false_positives_per_hour": false / hours if hours else None,
@@ -187,7 +196,7 @@ def _summarise_class(beats: Beats, name: str, limit: float | None) -> dict[str, 
     """Return what was found of one class; beats without a window or a score count as missed."""
     of_class = beats.label == name
     n, found = int(of_class.sum()), int((of_class & beats.flagged).sum())
-    above = None
+    above, scored = None, (of_class | (beats.label == "N")) & beats.scorable
     if limit is not None:
         above = int((of_class & (np.nan_to_num(beats.score, nan=-np.inf) > limit)).sum())
     return {
@@ -195,6 +204,7 @@ def _summarise_class(beats: Beats, name: str, limit: float | None) -> dict[str, 
         "n_unmatched": int((of_class & ~beats.matched).sum()),
         "n_not_scorable": int((of_class & beats.matched & ~beats.scorable).sum()),
         "n_found": found,
+        "auroc": ranking(beats.score[scored], of_class[scored])["auroc"],
         "sensitivity": _share(found, n),
         "sensitivity_at_5_percent_fp": None if above is None else _share(above, n),
         "undefined": None if n else f"no beat of class {name}",

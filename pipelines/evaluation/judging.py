@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipelines.evaluation import patients
 from pipelines.evaluation.beats import (
     ABNORMAL,
     TOLERANCE_S,
@@ -19,6 +20,7 @@ from pipelines.evaluation.beats import (
     summarise_beats,
 )
 from pipelines.evaluation.events import judge_events, pool, rates, summarise_events
+from pipelines.evaluation.patients import by_patient
 from pipelines.evaluation.ranking import WeightedRanking, bootstrap
 from pipelines.evaluation.rhythm import judge_minutes, summarise_minutes
 from pipelines.evaluation.truth import Truth
@@ -78,7 +80,7 @@ def evaluate_beats(cases: Sequence[Case]) -> dict[str, Any]:
     volumes = [volume(*pair) for pair in alone]
     events = [_false_events(case) for case in cases]
     rows = [
-        {**summarise_beats(part), **surface, "events": _with_rates(counts)}
+        {**_summarise(part, cases), **surface, "events": _with_rates(counts)}
         for part, surface, counts in zip(parts, volumes, events, strict=True)
     ]
 
@@ -99,14 +101,27 @@ def evaluate_beats(cases: Sequence[Case]) -> dict[str, Any]:
             **_means(rows, of_case),
         }
 
-    total = {key: sum(e[key] for e in events) for key in events[0]}
+    def pooled(some: Sequence[tuple[Beats, dict[str, Any]]]) -> dict[str, Any]:
+        total = {key: sum(e[key] for _, e in some) for key in events[0]}
+        return {**_summarise(join([b for b, _ in some]), cases), "events": _with_rates(total)}
+
+    judged_parts = list(zip(parts, events, strict=True))
     return {
         "method": "beats",
         "tolerance_s": TOLERANCE_S,
-        "pooled": {**summarise_beats(everything), "events": _with_rates(total)},
+        "pooled": pooled(judged_parts),
         **_per_recording(cases, rows),
+        **by_patient(cases, judged_parts, pooled, patients.of_beats),
         "bootstrap": bootstrap(measure, len({case.patient_id for case in cases})),
     }
+
+
+def _summarise(beats: Beats, cases: Sequence[Case]) -> dict[str, Any]:
+    """Return the measures of beats; where usual ones are not labelled, none of their detection."""
+    found = summarise_beats(beats)
+    if any(case.truth.others_usual for case in cases):
+        found["beat_detection"] = None
+    return found
 
 
 def evaluate_events(cases: Sequence[Case]) -> dict[str, Any]:
@@ -138,6 +153,7 @@ def evaluate_events(cases: Sequence[Case]) -> dict[str, Any]:
         "method": "intervals",
         "pooled": summarise_events(everything),
         **_per_recording(cases, summaries, flat),
+        **by_patient(cases, parts, lambda own: summarise_events(pool(own)), patients.of_events),
         "bootstrap": bootstrap(measure, len({case.patient_id for case in cases})),
     }
 

@@ -17,6 +17,7 @@ def format_evaluation(result: Mapping[str, Any]) -> str:
         *tables,
         _rhythm(result.get("rhythm")),
         _mean(result["mean_over_recordings"]),
+        _over_patients(result["mean_over_patients"], len(result["patients"])),
         _intervals(result["bootstrap"]),
         _left_out(result),
     ]
@@ -31,7 +32,22 @@ def _title(result: Mapping[str, Any]) -> str:
 
 
 def _beat_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    ranks = [("recording", "N", "S", "V", "F", "Q", "missed", "AUROC", "AP", "random", "at 5 %")]
+    ranks = [
+        (
+            "recording",
+            "N",
+            "S",
+            "V",
+            "F",
+            "Q",
+            "missed",
+            "AUROC",
+            "AP",
+            "random",
+            "at 5 %",
+            "VUS-PR",
+        )
+    ]
     found = [
         (
             "recording",
@@ -75,7 +91,7 @@ def _beat_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _event_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    ranks = [("recording", "windows", "in events", "AUROC", "AP", "random", "at 5 %")]
+    ranks = [("recording", "windows", "in events", "AUROC", "AP", "random", "at 5 %", "VUS-PR")]
     found = [("recording", "hours", "found", "segments", "false", "a day", "SzCORE", "a day")]
     for row in rows:
         windows, events, szcore = row["windows"], row["events"], row["szcore"]
@@ -132,6 +148,7 @@ def _rank_cells(measures: Mapping[str, Any]) -> Row:
         _number(measures["average_precision"]),
         _number(measures["average_precision_random"]),
         _number(measures["sensitivity_at_5_percent_fp"]),
+        _number(measures.get("vus_pr")),  # of several recordings joined it is not defined
     )
 
 
@@ -152,6 +169,16 @@ def _mean(mean: Mapping[str, Any]) -> str:
         f"class): AUROC {_number(mean['auroc'])}, AP {_number(mean['average_precision'])}, "
         f"VUS-PR {_number(mean['vus_pr'])} (random {_number(mean['vus_pr_random'])})"
     )
+
+
+def _over_patients(means: Mapping[str, Any], n: int) -> str:
+    """Return the mean over patients of each measure, and for how many it is not defined."""
+    lines = [
+        f"  {name:20} {_number(of['mean']):>8}  over {of['n_defined']}"
+        + (f", undefined for {of['n_undefined']}" if of["n_undefined"] else "")
+        for name, of in means.items()
+    ]
+    return "\n".join([f"Mean over {n} patient(s)", *lines])
 
 
 def _left_out(result: Mapping[str, Any]) -> str:

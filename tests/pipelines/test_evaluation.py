@@ -416,6 +416,38 @@ def test_several_patients_give_intervals_and_the_rest_is_named(tmp_path):
     json.dumps(result, allow_nan=False)
 
 
+def test_recordings_of_one_patient_are_one_subject_and_undefined_ones_are_counted(tmp_path, capsys):
+    tables = {}
+    for name, flagged in (("a", 20.5), ("b", 30.5), ("c", 40.5)):
+        centers = np.arange(0.5, 60)
+        table = windows_at(
+            centers - 0.2, centers + 0.3, (centers == flagged) * 9 + centers / 100,
+            centers == flagged, center_s=centers, recording_id=name,
+        )  # fmt: skip
+        found = (flagged - 0.2, flagged + 0.3)
+        tables[name] = (table, segments_at(found, recording_id=name), 60.0)
+    run = write_run(tmp_path / "run", "ecg", tables, patients={"a": "p", "b": "p", "c": "q"})
+    csv = tmp_path / "beats.csv"
+    beats = [(name, t) for name in "abc" for t in np.arange(0.5, 60)]
+    odd = {("a", 20.5): "V", ("b", 31.5): "V", ("b", 33.5): "A"}
+    rows = [f"{name},{t},{t},{odd.get((name, t), 'N')}" for name, t in beats]
+    csv.write_text("recording_id,onset_s,offset_s,label\n" + "\n".join(rows), "utf-8")
+    result = evaluate_run(run, csv)
+    p, q = result["patients"]
+    assert (p["patient_id"], p["recordings"], q["recordings"]) == ("p", ["a", "b"], ["c"])
+    assert p["classes"]["V"]["sensitivity"] == 0.5
+    assert p["precision"] == 0.5
+    assert p["events"]["n_segments"] == 2
+    assert p["beat_detection"] == {"sensitivity": 1.0, "positive_predictivity": 1.0}
+    assert q["undefined"]
+    means = result["mean_over_patients"]
+    assert means["sensitivity_V"] == {"mean": 0.5, "n_defined": 1, "n_undefined": 1}
+    assert means["sensitivity_F"] == {"mean": None, "n_defined": 0, "n_undefined": 2}
+    assert means["false_per_day"]["n_defined"] == 2
+    assert main(["evaluate", str(run), "--labels", str(csv)]) == 0
+    assert "sensitivity_V           0.500  over 1, undefined for 1" in capsys.readouterr().out
+
+
 def test_beats_in_the_contract_s_columns_are_judged_as_beats(tmp_path):
     table = tmp_path / "beats.csv"
     table.write_text(
