@@ -27,7 +27,18 @@ from pipelines.review.reading import Reading
 from pipelines.review.rescore import Progress, baseline_of, in_own_process
 from pipelines.review.segments import merge_seconds, segment_counts, under_review
 from pipelines.run_folder import RunFolder
-from pipelines.store import Decision, Event, Kind, ReviewStore, Verdict
+from pipelines.store import (
+    Decision,
+    Event,
+    Head,
+    Kind,
+    ReviewStore,
+    Server,
+    Verdict,
+    given_url,
+    open_reviews,
+    server_at,
+)
 from pipelines.store.folding import State, assigned, by_recording, state_of
 
 if TYPE_CHECKING:
@@ -170,7 +181,7 @@ def recording_rows(run: RunFolder, user: str) -> list[RecordingRow]:
 
 def verdict_counts(run: RunFolder) -> dict[Verdict, int]:
     """Return how many of the run's flagged segments have each verdict."""
-    latest = ReviewStore(run.reviews_path).latest()
+    latest = _reviews(run).latest()
     counts: dict[Verdict, int] = dict.fromkeys(messages.VERDICT_WORDS, 0)
     for recording_id in run.recording_ids():
         for segment_id in segments(run, recording_id)["segment_id"]:
@@ -181,14 +192,14 @@ def verdict_counts(run: RunFolder) -> dict[Verdict, int]:
 
 def events(run: RunFolder, recording_id: str) -> tuple[Event, ...]:
     """Return the log of one recording, read again only when the log has grown."""
-    n = ReviewStore(run.reviews_path).head().n_entries
-    return _events(str(run.reviews_path), n, recording_id)
+    store = _reviews(run)
+    return _events(store, store.identity, store.head(), recording_id)
 
 
 def reading(run: RunFolder) -> Reading:
     """Return how the run is read: by one reader or by several, blind or not."""
-    n = ReviewStore(run.reviews_path).head().n_entries
-    return _reading(str(run.reviews_path), n)
+    store = _reviews(run)
+    return _reading(store, store.identity, store.head())
 
 
 def reviewed_segments(
@@ -224,19 +235,19 @@ def labels(run: RunFolder) -> tuple[str, ...]:
 
 def append(run: RunFolder, kind: Kind, user: str, **more: Any) -> Event:
     """Add an event to the run's log; see :meth:`pipelines.store.ReviewStore.append`."""
-    return ReviewStore(run.reviews_path).append(kind, user, **more)
+    return _reviews(run).append(kind, user, **more)
 
 
 def roles(run: RunFolder) -> dict[str, str]:
     """Return the role of each user who has one."""
-    n = ReviewStore(run.reviews_path).head().n_entries
-    return _roles(str(run.reviews_path), n)
+    store = _reviews(run)
+    return _roles(store, store.identity, store.head())
 
 
 def all_events(run: RunFolder) -> tuple[Event, ...]:
     """Return the whole log."""
-    n = ReviewStore(run.reviews_path).head().n_entries
-    return _events(str(run.reviews_path), n, None)
+    store = _reviews(run)
+    return _events(store, store.identity, store.head(), None)
 
 
 def confirm_baseline(
@@ -268,7 +279,7 @@ def verdicts(latest: Mapping[str, Decision]) -> dict[str, Verdict]:
 
 def undo(run: RunFolder, recording_id: str, user: str) -> Event | None:
     """Take back the last thing a user did to the segments of a recording; return it, or None."""
-    return ReviewStore(run.reviews_path).undo(recording_id, user)
+    return _reviews(run).undo(recording_id, user)
 
 
 def recording(run: RunFolder, recording_id: str) -> Recording:
@@ -354,20 +365,33 @@ def _read(run: RunFolder, recording_id: str, name: str) -> pd.DataFrame:
     return _table(str(run.path), recording_id, name, _stamp(path))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _events(path: str, n_entries: int, recording_id: str | None) -> tuple[Event, ...]:
-    found = ReviewStore(Path(path)).events(recording_id)
-    return tuple(event for event in found if event.number <= n_entries)
+def _reviews(run: RunFolder) -> ReviewStore:
+    """Return the review log of a run: in its own file, or in the database that a URL names."""
+    url = given_url()
+    return open_reviews(run) if url is None else open_reviews(run, _server(url), manifest(run))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _reading(path: str, n_entries: int) -> Reading:
-    return Reading.of(ReviewStore(Path(path)).events(kinds=["reading"]))
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _server(url: str) -> Server | None:
+    return server_at(url)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _roles(path: str, n_entries: int) -> dict[str, str]:
-    return ReviewStore(Path(path)).roles()
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={Head: Head.text})
+def _events(
+    _store: ReviewStore, identity: str, head: Head, recording_id: str | None
+) -> tuple[Event, ...]:
+    found = _store.events(recording_id)
+    return tuple(event for event in found if event.number <= head.n_entries)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={Head: Head.text})
+def _reading(_store: ReviewStore, identity: str, head: Head) -> Reading:
+    return Reading.of(_store.events(kinds=["reading"]))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={Head: Head.text})
+def _roles(_store: ReviewStore, identity: str, head: Head) -> dict[str, str]:
+    return _store.roles()
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -217,6 +218,32 @@ class RunFolder:
         import pandas as pd  # a quarter of a second that scoring in other processes does not need
 
         return pd.read_parquet(path)
+
+
+def run_id_of(manifest: Mapping[str, Any]) -> str:
+    """Return what tells a run from others wherever its folder lies: ``run_id`` of ``run.json``.
+
+    Of runs of earlier versions, which have none: a hash of when they were begun, the model and the
+    names of the recordings; scoring more into such a run keeps it.
+
+    Raises
+    ------
+    RunError
+        If there is nothing to tell it by.
+    """
+    stated = manifest.get("run_id")
+    if isinstance(stated, str) and stated:
+        return stated
+    facts = [
+        manifest.get("created"),
+        manifest.get("model", {}).get("sha256"),
+        sorted(str(entry.get("recording_id")) for entry in manifest.get("inputs", [])),
+    ]
+    if not facts[0]:
+        raise RunError(
+            "run.json does not say when the run was begun; score again into a new folder"
+        )
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 def _declared(entry: Mapping[str, Any]) -> Declaration | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -12,7 +13,7 @@ from pipelines.batch.facts import model_facts
 from pipelines.batch.resume import Earlier
 from pipelines.batch.task import DEVICE, STAGING, Job, Status
 from pipelines.inputs import InputRecording
-from pipelines.run_folder import write_json
+from pipelines.run_folder import run_id_of, write_json
 
 NOTICE = "Research use only. Not a medical device."
 _EVERY_S = 30.0
@@ -42,6 +43,8 @@ class Ledger:
         self.results: dict[str, Status] = {}
         self._job, self._earlier, self._entries = job, earlier, entries
         self._begun = bool(earlier.manifest)
+        known = "created" in earlier.manifest
+        self._run_id = run_id_of(earlier.manifest) if known else uuid.uuid4().hex
         self._unwritten: list[Status] = []
         self._start_s = self._written_s = time.monotonic()
         self._model = {
@@ -97,6 +100,7 @@ class Ledger:
                 inputs[name]["sha256"] = status.get("sha256", {})
         facts = {
             "notice": NOTICE,
+            "run_id": self._run_id,
             "created": before.get("created", provenance.now()),
             "updated": provenance.now(),
             "versions": provenance.versions(),

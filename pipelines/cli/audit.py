@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.options import ReviewsOption
 from pipelines.cli.terminal import plain
 from pipelines.errors import ReviewError
 
@@ -31,6 +32,7 @@ def verify(
             help="What 'audit receipt' printed, or the rarewave-export JSON of an export.",
         ),
     ] = None,
+    reviews: ReviewsOption = None,
 ) -> None:
     """Follow the chain of hashes through the log; exit code 1 if it is broken.
 
@@ -40,7 +42,7 @@ def verify(
     someone who can replace the folder, unless there is a receipt; and who sat at the keyboard.
     """
     from pipelines.run_folder import RunFolder
-    from pipelines.store import Head, ReviewStore
+    from pipelines.store import Head, reviews_of
 
     known = None
     if receipt is not None:
@@ -51,17 +53,41 @@ def verify(
                 f"cannot read the receipt {receipt.name} ({type(error).__name__}); give the file "
                 "that 'rarewave audit receipt RUN' wrote"
             ) from error
-    head = ReviewStore(RunFolder.open(run).reviews_path).verify(known)
+    with reviews_of(RunFolder.open(run), reviews) as store:
+        head = store.verify(known)
     against = "" if known is None else f", the first {known.n_entries} as in the receipt"
     typer.echo(f"{plain(run)}: {head.n_entries} entries, none altered{against}")
     typer.echo(f"last hash {head.hash}")
 
 
 @app.command(epilog="Example: rarewave audit receipt runs/ward > ward-receipt.json")
-def receipt(run: RunArgument) -> None:
+def receipt(run: RunArgument, reviews: ReviewsOption = None) -> None:
     """Print how many entries the log has and the hash of the last; keep it away from the run."""
     from pipelines.run_folder import RunFolder
-    from pipelines.store import ReviewStore
+    from pipelines.store import reviews_of
 
-    store = ReviewStore(RunFolder.open(run).reviews_path)
-    typer.echo(store.verify().text())
+    with reviews_of(RunFolder.open(run), reviews) as store:
+        typer.echo(store.verify().text())
+
+
+@app.command(epilog="Example: RAREWAVE_REVIEWS_URL=postgresql://... rarewave audit copy runs/ward")
+def copy(run: RunArgument, reviews: ReviewsOption = None) -> None:
+    """Copy the log from reviews.sqlite into the PostgreSQL database, its chain of hashes intact.
+
+    The file is left as it is. Copying again adds what was decided there since.
+    """
+    from contextlib import closing
+
+    from pipelines.run_folder import RunFolder
+    from pipelines.store import copy_reviews, server_at
+
+    server = server_at(reviews)
+    if server is None:
+        raise ReviewError(
+            "there is no review database to copy to; give its URL in RAREWAVE_REVIEWS_URL or "
+            "--reviews"
+        )
+    with closing(server):
+        head = copy_reviews(RunFolder.open(run), server)
+    typer.echo(f"{plain(run)}: {head.n_entries} entries in the review database")
+    typer.echo(f"last hash {head.hash}")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.options import ReviewsOption
 from pipelines.cli.terminal import plain
 
 EXAMPLE = "Example: rarewave export runs/ward --format html --to reports --only accepted"
@@ -33,9 +34,10 @@ def command(
     ],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write into.")],
     only: Annotated[Only, typer.Option("--only", help="Which segments.")] = Only.flagged,
+    reviews: ReviewsOption = None,
 ) -> None:
     """Write the segments of a run for other programs or for people."""
     from pipelines.exports import export_run
 
-    for path in export_run(run, form, to, only.value):
+    for path in export_run(run, form, to, only.value, reviews=reviews):
         typer.echo(plain(path))

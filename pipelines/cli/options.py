@@ -56,4 +56,15 @@ BaselineOption = Annotated[
     str | None,
     typer.Option("--baseline", metavar="START:STOP", help="Seconds of each recording, as 0:300."),
 ]
+REVIEWS_VARIABLE = "RAREWAVE_REVIEWS_URL"
+"""Environment variable with the URL of the database that holds the review logs of all runs."""
+ReviewsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reviews",
+        metavar="URL",
+        help="PostgreSQL database with the review logs; by default $RAREWAVE_REVIEWS_URL, which "
+        "other users of the computer cannot see, or reviews.sqlite in the run.",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute.")]

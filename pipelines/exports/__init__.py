@@ -30,7 +30,12 @@ EXPORT_ONLY: Final[tuple[str, ...]] = ("accepted", "flagged", "all")
 
 
 def export_run(
-    run: str | Path, format: str, to: str | Path, only: str = "flagged"
+    run: str | Path,
+    format: str,
+    to: str | Path,
+    only: str = "flagged",
+    *,
+    reviews: str | None = None,
 ) -> tuple[Path, ...]:
     """Write the segments of a run, with what people decided about them, in another format.
 
@@ -47,6 +52,9 @@ def export_run(
         ``"flagged"``: every flagged segment, whatever was decided about it. ``"accepted"``: those
         whose last decision is "accepted". ``"all"``: tables also get every window, flagged or
         not; other formats as ``"flagged"``.
+    reviews : str, optional
+        URL of the PostgreSQL database with the review log, by default that of the environment
+        variable ``RAREWAVE_REVIEWS_URL``; without one the log is ``reviews.sqlite`` in the run.
 
     Returns
     -------
@@ -61,7 +69,7 @@ def export_run(
     RunError
         If `run` is not a run folder or is damaged.
     ReviewError
-        If its review file is damaged.
+        If its review log is damaged or cannot be reached.
     """
     if format not in EXPORT_FORMATS:
         raise ExportError(
@@ -75,7 +83,7 @@ def export_run(
     from pipelines.exports.selection import Failures, Selection
     from pipelines.exports.writing import prepare_folder, write_notice
 
-    selection = Selection.of(run, only)
+    selection = Selection.of(run, only, reviews)
     folder = prepare_folder(Path(to))
     exporter: Exporter = import_module(f"pipelines.exports.{_MODULES[format]}").exporter(format)
     failures = Failures()

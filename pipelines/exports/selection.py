@@ -16,7 +16,7 @@ from pipelines.errors import ExportError, RarewaveError
 from pipelines.recording import Recording
 from pipelines.review.segments import merge_seconds, under_review
 from pipelines.run_folder import RunFolder
-from pipelines.store import Decision, Head, ReviewStore
+from pipelines.store import Decision, Head, reviews_of
 from pipelines.store.folding import State, by_recording, fold, state_of
 
 REVIEW_COLUMNS: Final = (
@@ -131,20 +131,24 @@ class Selection:
     states: Mapping[str, State]
 
     @classmethod
-    def of(cls, run: str | Path, only: str) -> Selection:
-        """Open a run for export; raise :class:`ExportError` if nothing in it was scored."""
+    def of(cls, run: str | Path, only: str, reviews: str | None = None) -> Selection:
+        """Open a run for export; raise :class:`ExportError` if nothing in it was scored.
+
+        `reviews` is the URL of the database with its review log, as in
+        :func:`pipelines.exports.export_run`.
+        """
         folder = RunFolder.open(run)
         recording_ids = tuple(folder.recording_ids())
         if not recording_ids:
             raise ExportError(
                 f"{folder.path.name} holds no scored recording; see status.jsonl in it for why"
             )
-        store = ReviewStore(folder.reviews_path)
-        head, events = store.head(), store.events()
+        manifest = folder.manifest()
+        with reviews_of(folder, reviews, manifest) as store:
+            head, events = store.head(), store.events()
         events = tuple(event for event in events if event.number <= head.n_entries)
         logs = by_recording(events)
         states = {name: state_of(logs.get(name, ())) for name in recording_ids}
-        manifest = folder.manifest()
         return cls(folder, only, manifest, recording_ids, fold(events), head, states)
 
     @property

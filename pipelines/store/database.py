@@ -9,14 +9,17 @@ something that can be altered.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from pipelines.errors import ReviewError
+from pipelines.store.chain import FIRST_HASH, Head
+from pipelines.store.events import Kind
+from pipelines.store.log import Row
 
 SCHEMA_VERSION: Final = 2
 _APPLICATION_ID: Final = 0x52415245
@@ -53,6 +56,55 @@ EVENTS: Final = sa.Table(
 )
 
 
+class SqliteSession:
+    """One transaction on a file: the old decisions come before the events.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        known = set(sa.inspect(connection).get_table_names())
+        self._tables = [table for table in (DECISIONS, EVENTS) if table.name in known]
+
+    def rows(
+        self,
+        *,
+        recording_id: str | None = None,
+        kinds: Sequence[Kind] | None = None,
+        number: int | None = None,
+    ) -> list[Row]:
+        """Return entries in order; see :class:`pipelines.store.log.Reader`."""
+        found: list[Row] = []
+        for table in self._tables:
+            if table is DECISIONS and kinds is not None and "verdict" not in kinds:
+                continue
+            query = sa.select(table).order_by(table.c.number)
+            if recording_id is not None:
+                query = query.where(table.c.recording_id == recording_id)
+            if number is not None:
+                query = query.where(table.c.number == number)
+            if kinds is not None and table is EVENTS:
+                query = query.where(table.c.kind.in_(kinds))
+            found += (dict(row) for row in self._connection.execute(query).mappings())
+        return found
+
+    def head(self) -> Head:
+        """Return how far the log goes."""
+        for table in reversed(self._tables):
+            query = sa.select(table.c.number, table.c.hash).order_by(table.c.number.desc()).limit(1)
+            last = self._connection.execute(query).first()
+            if last is not None:
+                return Head(last.number, last.hash)
+        return Head(0, FIRST_HASH)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add an event."""
+        self._connection.execute(sa.insert(EVENTS).values(dict(row)))
+
+
 class SqliteFile:
     """One SQLite file; it is created by the first transaction that writes.
 
@@ -65,28 +117,29 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.name = self.path.name
+        self.identity = str(self.path.absolute())
         self._engine = sa.create_engine(
             "sqlite://", creator=self._connect, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
         )
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection | None]:
+    def reading(self) -> Iterator[SqliteSession | None]:
         """Open a transaction that reads; None where nothing was written yet."""
         if not self.path.is_file():
             yield None
             return
         with self._transaction("BEGIN") as connection:
-            yield connection if self._version(connection) else None
+            yield SqliteSession(connection) if self._version(connection) else None
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[SqliteSession]:
         """Open the one transaction that may write; everybody else waits, at most 30 s."""
         with self._explaining():
             self._prepare()
         with self._transaction("BEGIN IMMEDIATE") as connection:
             if self._version(connection) < SCHEMA_VERSION:
                 _create(connection)
-            yield connection
+            yield SqliteSession(connection)
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sa.Connection]:
@@ -147,11 +200,6 @@ class SqliteFile:
         return ReviewError(
             f"cannot use {self.name} ({text}); check free space and that you may write there"
         )
-
-
-def tables(connection: sa.Connection) -> set[str]:
-    """Return the names of the tables: of version 1, of version 2, or of both."""
-    return set(sa.inspect(connection).get_table_names())
 
 
 def _create(connection: sa.Connection) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy as sa
-
 from pipelines.errors import ReviewError
-from pipelines.store import chain, folding
+from pipelines.store import chain, folding, rules
 from pipelines.store.chain import FIRST_HASH, Head
-from pipelines.store.database import DECISIONS, EVENTS, SqliteFile, tables
+from pipelines.store.database import SqliteFile
 from pipelines.store.events import (
     MAX_ID,
     MAX_USER,
     OF_SEGMENTS,
-    ROLES,
     UNDOABLE,
     Event,
     Kind,
@@ -26,14 +22,10 @@ from pipelines.store.events import (
     checked,
 )
 from pipelines.store.folding import Decision, Key
+from pipelines.store.log import Log, Reader, Row, event_of
 
-_NEEDED: Final = {
-    "adjudication": "adjudicator",
-    "assign": "adjudicator",
-    "reading": "admin",
-    "role": "admin",
-}
-"""The least role for a kind of event; for all others a reader."""
+_SHARED: Final = "reviews.shared.sqlite"
+"""Gives the name of the note that lies beside the run, no file of this name is made."""
 _OF_ONE: Final = {*UNDOABLE} - {"added", "group"}
 
 
@@ -47,22 +39,33 @@ class ReviewStore:
     ----------
     path : pathlib.Path
         ``reviews.sqlite`` of a run, on a local disk.
+    log : Log, optional
+        Where the log is instead, as :func:`pipelines.store.open_reviews` finds out. Decisions left
+        in the file are then refused until they are copied there.
+
+    Attributes
+    ----------
+    identity : str
+        Tells this log from every other; for caches. Holds no password.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log: Log | None = None) -> None:
         self.path = Path(path)
-        self._database = SqliteFile(self.path)
+        self._log: Log = SqliteFile(self.path) if log is None else log
+        self._left = None if log is None else SqliteFile(self.path)
+        self.identity = self._log.identity
+        self._sidecar = chain.sidecar_of(self.path if log is None else self.path.with_name(_SHARED))
 
     def create(self) -> None:
-        """Make the log, without an entry; a file that is there already is left alone.
+        """Make the log, without an entry; one that is there already is left alone.
 
         Raises
         ------
         ReviewError
             If it cannot be made there.
         """
-        if not self.path.exists():
-            with self._database.writing():
+        if self._left is not None or not self.path.exists():
+            with self._log.writing():
                 pass
 
     def append(
@@ -99,16 +102,16 @@ class ReviewStore:
         check_text("user", user, MAX_USER)
         check_text("recording_id", recording_id, MAX_ID, may_be_empty=kind in ("reading", "role"))
         check_text("segment_id", segment_id, MAX_ID, may_be_empty=kind not in _OF_ONE)
-        with self._database.writing() as connection:
-            _check_role(connection, kind, user, given)
+        with self._log.writing() as log:
+            rules.check_role(log, kind, user, given)
             if kind in OF_SEGMENTS:
-                _check_open(connection, recording_id)
+                rules.check_open(log, recording_id)
             if kind == "undo":
-                segment_id = _check_undo(connection, recording_id, user, given["undoes"])
-            last = _head(connection)
+                segment_id = rules.check_undo(log, recording_id, user, given["undoes"])
+            last = self._head(log)
             if kind == "added":
                 segment_id = f"{recording_id}+{last.n_entries + 1}"
-            row: dict[str, Any] = {
+            row: Row = {
                 "number": last.n_entries + 1,
                 "kind": kind,
                 "recording_id": recording_id,
@@ -119,9 +122,9 @@ class ReviewStore:
                 "previous_hash": last.hash,
             }
             row["hash"] = chain.row_hash(row)
-            connection.execute(sa.insert(EVENTS).values(row))
-        chain.note(chain.sidecar_of(self.path), Head(row["number"], row["hash"]))
-        return _event(row)
+            log.add(row)
+        chain.note(self._sidecar, Head(row["number"], row["hash"]))
+        return event_of(row)
 
     def record(
         self,
@@ -168,22 +171,9 @@ class ReviewStore:
         kinds : sequence of str, optional
             Only these kinds.
         """
-        with self._database.reading() as connection:
-            if connection is None:
-                return ()
-            found: list[Event] = []
-            known = tables(connection)
-            for table in (DECISIONS, EVENTS):
-                if table.name not in known:
-                    continue
-                query = sa.select(table).order_by(table.c.number)
-                if recording_id is not None:
-                    query = query.where(table.c.recording_id == recording_id)
-                if kinds is not None and table is EVENTS:
-                    query = query.where(table.c.kind.in_(kinds))
-                rows = connection.execute(query).mappings()
-                found += (_event(dict(row)) for row in rows)
-        return tuple(e for e in found if kinds is None or e.kind in kinds)
+        with self._log.reading() as log:
+            rows = [] if log is None else log.rows(recording_id=recording_id, kinds=kinds)
+        return tuple(event_of(row) for row in rows)
 
     def latest(self, recording_id: str | None = None) -> dict[Key, Decision]:
         """Return the present decision about each ``(recording_id, segment_id)``."""
@@ -199,8 +189,8 @@ class ReviewStore:
 
     def head(self) -> Head:
         """Return how far the log goes: a receipt, against which :meth:`verify` can check it."""
-        with self._database.reading() as connection:
-            return Head(0, FIRST_HASH) if connection is None else _head(connection)
+        with self._log.reading() as log:
+            return self._head(log)
 
     def verify(self, receipt: Head | None = None) -> Head:
         """Check the chain of hashes and return how far it goes.
@@ -213,113 +203,33 @@ class ReviewStore:
         ReviewError
             Naming the first entry that does not fit, or how many are missing.
         """
-        sidecar = chain.noted(chain.sidecar_of(self.path))
-        rows = self._rows()
-        if receipt is not None:
-            chain.follow(rows, self.path.name, receipt)
-        return chain.follow(rows, self.path.name, sidecar)
+        sidecar = chain.noted(self._sidecar)
+        with self._log.reading() as log:
+            self._head(log)
+            rows = [] if log is None else log.rows()
+        for known in (receipt, self._head_left()):
+            if known is not None:
+                chain.follow(rows, self._log.name, known)
+        return chain.follow(rows, self._log.name, sidecar)
 
     def roles(self) -> dict[str, str]:
         """Return the role of each user who has one; empty: nobody has, and all may do all."""
         events = self.events(kinds=["role"])
         return {str(e.content["name"]): str(e.content["role"]) for e in events}
 
-    def _rows(self) -> list[dict[str, Any]]:
-        """Return all entries as they are stored."""
-        with self._database.reading() as connection:
-            if connection is None:
-                return []
-            known = tables(connection)
-            rows: list[dict[str, Any]] = []
-            for table in (DECISIONS, EVENTS):
-                if table.name in known:
-                    query = sa.select(table).order_by(table.c.number)
-                    rows += (dict(row) for row in connection.execute(query).mappings())
-            return rows
-
-
-def may(roles: dict[str, str], user: str, kind: Kind) -> bool:
-    """Return True if a user's role allows a kind of event; without any roles all may do all."""
-    if not roles:
-        return True
-    needed = _NEEDED.get(kind, "reader")
-    return ROLES.index(roles.get(user, "viewer")) >= ROLES.index(needed)
-
-
-def _check_role(connection: sa.Connection, kind: Kind, user: str, content: dict[str, Any]) -> None:
-    query = sa.select(EVENTS.c.content).where(EVENTS.c.kind == "role").order_by(EVENTS.c.number)
-    rows = [json.loads(text) for text in connection.execute(query).scalars()]
-    roles = {row["name"]: row["role"] for row in rows}
-    if not may(roles, user, kind):
-        raise ReviewError(
-            f"the role {roles.get(user, 'viewer')!r} does not allow a {kind.replace('_', ' ')}; "
-            f"it needs {_NEEDED.get(kind, 'reader')!r}, ask an admin of this review"
-        )
-    if kind == "role" and "admin" not in {**roles, content["name"]: content["role"]}.values():
-        raise ReviewError("a review with roles needs an admin; give somebody that role first")
-
-
-def _check_open(connection: sa.Connection, recording_id: str) -> None:
-    query = (
-        sa.select(EVENTS.c.kind)
-        .where(EVENTS.c.recording_id == recording_id)
-        .where(EVENTS.c.kind.in_(("sign_off", "reopen")))
-        .order_by(EVENTS.c.number.desc())
-        .limit(1)
-    )
-    if connection.execute(query).scalar() == "sign_off":
-        raise ReviewError("this recording is signed off; reopen it to change anything")
-
-
-def _check_undo(connection: sa.Connection, recording_id: str, user: str, number: int) -> str:
-    """Return the segment of the event that is taken back; refuse another's, or one twice."""
-    row: Any = None
-    for table in (DECISIONS, EVENTS):
-        if table.name in tables(connection):
-            row = (
-                row
-                or connection.execute(sa.select(table).where(table.c.number == number))
-                .mappings()
-                .first()
+    def _head(self, log: Reader | None) -> Head:
+        head = Head(0, FIRST_HASH) if log is None else log.head()
+        left = None if head.n_entries else self._head_left()
+        if left is not None and left.n_entries:
+            raise ReviewError(
+                f"{self.path.name} of this run holds {left.n_entries} entries that are not in the "
+                "review database; copy them there with 'rarewave audit copy RUN'"
             )
-    event = None if row is None else _event(dict(row))
-    query = sa.select(EVENTS.c.content).where(EVENTS.c.kind == "undo")
-    query = query.where(EVENTS.c.recording_id == recording_id)
-    undone = {json.loads(text)["undoes"] for text in connection.execute(query).scalars()}
-    if (
-        event is None
-        or event.kind not in UNDOABLE
-        or (event.recording_id, event.user) != (recording_id, user)
-        or number in undone
-    ):
-        raise ReviewError(f"entry {number} cannot be taken back by this user, or already was")
-    return event.segment_id
+        return head
 
-
-def _head(connection: sa.Connection) -> Head:
-    known = tables(connection)
-    for table in (EVENTS, DECISIONS):
-        if table.name in known:
-            query = sa.select(table.c.number, table.c.hash).order_by(table.c.number.desc()).limit(1)
-            last = connection.execute(query).first()
-            if last is not None:
-                return Head(last.number, last.hash)
-    return Head(0, FIRST_HASH)
-
-
-def _event(row: dict[str, Any]) -> Event:
-    if "kind" in row:
-        content = json.loads(row["content"])
-        kind, at = row["kind"], row["at"]
-    else:
-        content = {"verdict": row["verdict"], "comment": row["comment"]}
-        kind, at = "verdict", row["decided_at"]
-    return Event(
-        number=row["number"],
-        kind=kind,
-        recording_id=row["recording_id"],
-        segment_id=row["segment_id"],
-        content=content,
-        user=row["user"],
-        at=datetime.fromisoformat(at),
-    )
+    def _head_left(self) -> Head | None:
+        """Return how far the file goes that was used before the log was kept elsewhere."""
+        if self._left is None:
+            return None
+        with self._left.reading() as log:
+            return None if log is None else log.head()

@@ -14,11 +14,6 @@ from pipelines.errors import ReviewError
 from pipelines.store import MAX_COMMENT, MAX_USER, SCHEMA_VERSION, ReviewStore
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ReviewStore:
-    return ReviewStore(tmp_path / "run" / "reviews.sqlite")
-
-
 def execute(path: Path, *statements: str) -> None:
     with closing(sqlite3.connect(path)) as raw:
         for statement in statements:
@@ -26,11 +21,11 @@ def execute(path: Path, *statements: str) -> None:
         raw.commit()
 
 
-def test_reading_without_a_file_returns_nothing_and_creates_nothing(store):
-    assert store.latest() == {}
-    assert store.history("a", "a@1.000") == ()
-    assert store.verify().n_entries == 0
-    assert not store.path.parent.exists()
+def test_reading_without_a_file_returns_nothing_and_creates_nothing(file_store):
+    assert file_store.latest() == {}
+    assert file_store.history("a", "a@1.000") == ()
+    assert file_store.verify().n_entries == 0
+    assert not file_store.path.parent.exists()
 
 
 def test_the_last_decision_counts_and_all_are_kept(store):
@@ -45,16 +40,16 @@ def test_the_last_decision_counts_and_all_are_kept(store):
     assert before <= first.decided_at <= second.decided_at <= datetime.now(UTC)
     assert first.decided_at.utcoffset() == timedelta(0)
     assert store.history("a", "a@1.000")[0].at.tzinfo is not None
-    with closing(sqlite3.connect(store.path)) as raw:
-        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET user='x'", "DELETE FROM events"])
-def test_the_file_itself_refuses_changes(store, statement):
-    store.record("a", "a@1.000", "accepted", "", "kim")
+def test_the_file_itself_refuses_changes(file_store, statement):
+    file_store.record("a", "a@1.000", "accepted", "", "kim")
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        execute(store.path, statement)
-    assert len(store.history("a", "a@1.000")) == 1
+        execute(file_store.path, statement)
+    assert len(file_store.history("a", "a@1.000")) == 1
+    with closing(sqlite3.connect(file_store.path)) as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +61,15 @@ def test_the_file_itself_refuses_changes(store, statement):
         ("UPDATE events SET number=9 WHERE number=3", 3),
     ],
 )
-def test_verify_finds_what_was_changed_behind_the_triggers(store, change, which):
+def test_verify_finds_what_was_changed_behind_the_triggers(file_store, change, which):
     for i in range(3):
-        store.record("a", f"a@{i}.000", "accepted", "", "kim")
-    assert store.verify().n_entries == 3
-    execute(store.path, "DROP TRIGGER events_no_update", "DROP TRIGGER events_no_delete", change)
+        file_store.record("a", f"a@{i}.000", "accepted", "", "kim")
+    assert file_store.verify().n_entries == 3
+    execute(
+        file_store.path, "DROP TRIGGER events_no_update", "DROP TRIGGER events_no_delete", change
+    )
     with pytest.raises(ReviewError, match=f"entry {which} "):
-        store.verify()
+        file_store.verify()
 
 
 @pytest.mark.parametrize(
@@ -97,46 +94,49 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_written(store, fiel
     }
     with pytest.raises(ReviewError, match=message):
         store.record(**{**given, **fields})
-    assert not store.path.exists()
+    assert store.head().n_entries == 0 and not store.path.exists()
     store.record(**given)
 
 
-def test_a_damaged_file_is_named(store):
-    store.path.parent.mkdir()
-    store.path.write_bytes(b"not a database at all, " * 100)
-    for use in (store.latest, lambda: store.record("a", "a@1.000", "accepted", "", "kim")):
+def test_a_damaged_file_is_named(file_store):
+    file_store.path.parent.mkdir()
+    file_store.path.write_bytes(b"not a database at all, " * 100)
+    for use in (
+        file_store.latest,
+        lambda: file_store.record("a", "a@1.000", "accepted", "", "kim"),
+    ):
         with pytest.raises(ReviewError, match=r"reviews\.sqlite is damaged"):
             use()
 
 
-def test_a_file_damaged_in_the_middle_is_named(store):
+def test_a_file_damaged_in_the_middle_is_named(file_store):
     for i in range(200):
-        store.record("a", f"a@{i}.000", "accepted", "x" * 100, "kim")
-    content = bytearray(store.path.read_bytes())
+        file_store.record("a", f"a@{i}.000", "accepted", "x" * 100, "kim")
+    content = bytearray(file_store.path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
-    store.path.write_bytes(content)
+    file_store.path.write_bytes(content)
     with pytest.raises(ReviewError, match="damaged"):
-        store.verify()
+        file_store.verify()
 
 
-def test_a_newer_schema_and_another_programs_file_are_refused(store, tmp_path):
-    store.record("a", "a@1.000", "accepted", "", "kim")
-    execute(store.path, f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+def test_a_newer_schema_and_another_programs_file_are_refused(file_store, tmp_path):
+    file_store.record("a", "a@1.000", "accepted", "", "kim")
+    execute(file_store.path, f"PRAGMA user_version={SCHEMA_VERSION + 1}")
     with pytest.raises(ReviewError, match="update Rarewave"):
-        store.latest()
+        file_store.latest()
     with pytest.raises(ReviewError, match="update Rarewave"):
-        store.record("a", "a@1.000", "accepted", "", "kim")
+        file_store.record("a", "a@1.000", "accepted", "", "kim")
     execute(tmp_path / "other.sqlite", "CREATE TABLE t (x)")
     with pytest.raises(ReviewError, match="not written by Rarewave"):
         ReviewStore(tmp_path / "other.sqlite").record("a", "a@1.000", "accepted", "", "kim")
 
 
-def test_an_empty_file_is_as_good_as_none(store):
-    store.path.parent.mkdir()
-    store.path.touch()
-    assert store.latest() == {}
-    store.record("a", "a@1.000", "accepted", "", "kim")
-    assert store.verify().n_entries == 1
+def test_an_empty_file_is_as_good_as_none(file_store):
+    file_store.path.parent.mkdir()
+    file_store.path.touch()
+    assert file_store.latest() == {}
+    file_store.record("a", "a@1.000", "accepted", "", "kim")
+    assert file_store.verify().n_entries == 1
 
 
 def write_many(path: Path, name: str, n: int, barrier) -> None:
@@ -148,11 +148,11 @@ def write_many(path: Path, name: str, n: int, barrier) -> None:
 
 
 @pytest.mark.slow
-def test_eight_processes_that_write_at_once_lose_nothing(store):
+def test_eight_processes_that_write_at_once_lose_nothing(file_store):
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(8)
     writers = [
-        context.Process(target=write_many, args=(store.path, f"user {i}", 12, barrier))
+        context.Process(target=write_many, args=(file_store.path, f"user {i}", 12, barrier))
         for i in range(8)
     ]
     for writer in writers:
@@ -160,10 +160,12 @@ def test_eight_processes_that_write_at_once_lose_nothing(store):
     for writer in writers:
         writer.join(120)
     assert [writer.exitcode for writer in writers] == [0] * 8
-    assert store.verify() == store.head()
-    assert store.head().n_entries == 96
+    assert file_store.verify() == file_store.head()
+    assert file_store.head().n_entries == 96
     for i in range(12):
-        assert {e.user for e in store.history("a", f"a@{i}")} == {f"user {k}" for k in range(8)}
+        assert {e.user for e in file_store.history("a", f"a@{i}")} == {
+            f"user {k}" for k in range(8)
+        }
 
 
 def kill_while_writing(path: Path, after: int) -> int:
@@ -186,17 +188,17 @@ def kill_while_writing(path: Path, after: int) -> int:
 
 
 @pytest.mark.slow
-def test_what_was_recorded_survives_a_killed_process(store):
-    confirmed = kill_while_writing(store.path, 20)
-    assert confirmed <= store.verify().n_entries <= confirmed + 1
-    assert store.record("a", "a@0", "rejected", "", "lee").user == "lee"
+def test_what_was_recorded_survives_a_killed_process(file_store):
+    confirmed = kill_while_writing(file_store.path, 20)
+    assert confirmed <= file_store.verify().n_entries <= confirmed + 1
+    assert file_store.record("a", "a@0", "rejected", "", "lee").user == "lee"
 
 
 @pytest.mark.extensive
-def test_nothing_is_lost_in_twenty_killed_processes(store):
+def test_nothing_is_lost_in_twenty_killed_processes(file_store):
     before = 0
     for attempt in range(20):
-        confirmed = kill_while_writing(store.path, attempt)
-        now = store.verify().n_entries
+        confirmed = kill_while_writing(file_store.path, attempt)
+        now = file_store.verify().n_entries
         assert before + confirmed <= now <= before + confirmed + 1
         before = now

@@ -17,11 +17,6 @@ A = {"recording_id": "a", "segment_id": "a@1.000"}
 KEY = ("a", "a@1.000")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ReviewStore:
-    return ReviewStore(tmp_path / "reviews.sqlite")
-
-
 def test_undo_restores_the_verdict_before(store):
     store.append("verdict", "kim", **A, verdict="accepted", comment="seen")
     store.append("verdict", "kim", **A, verdict="rejected", comment="artefact")
@@ -165,12 +160,13 @@ def test_who_reads_what_is_the_last_word(store):
 def test_events_that_mean_nothing_are_refused(store, kind, content, message):
     with pytest.raises(ReviewError, match=message):
         store.append(kind, "kim", **A, **content)
-    assert not store.path.exists()
+    assert store.head().n_entries == 0 and not store.path.exists()
 
 
 def write_version_1(path: Path, n: int = 3) -> list[dict]:
     """Write a file as version 1 wrote it."""
     rows, previous = [], FIRST_HASH
+    path.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(
             "CREATE TABLE decisions (number INTEGER PRIMARY KEY, recording_id TEXT, segment_id "
@@ -204,17 +200,17 @@ def write_version_1(path: Path, n: int = 3) -> list[dict]:
     return rows
 
 
-def test_a_file_of_version_1_is_read_continued_and_verified(store):
-    rows = write_version_1(store.path)
-    content = store.path.read_bytes()
-    assert store.latest()[KEY].comment == "old" and store.verify().n_entries == 3
-    assert store.path.read_bytes() == content  # reading changes nothing
-    event = store.append("verdict", "lee", **A, verdict="rejected")
-    assert event.number == 4 and store.verify().n_entries == 4
-    assert store.latest()[KEY].verdict == "rejected"
-    assert store.undo("a", "kim").number == 3  # also of what version 1 wrote
-    assert set(store.latest()) == {("a", "a@1.000"), ("a", "a@2.000")}
-    with closing(sqlite3.connect(store.path)) as raw:
+def test_a_file_of_version_1_is_read_continued_and_verified(file_store):
+    rows = write_version_1(file_store.path)
+    content = file_store.path.read_bytes()
+    assert file_store.latest()[KEY].comment == "old" and file_store.verify().n_entries == 3
+    assert file_store.path.read_bytes() == content  # reading changes nothing
+    event = file_store.append("verdict", "lee", **A, verdict="rejected")
+    assert event.number == 4 and file_store.verify().n_entries == 4
+    assert file_store.latest()[KEY].verdict == "rejected"
+    assert file_store.undo("a", "kim").number == 3  # also of what version 1 wrote
+    assert set(file_store.latest()) == {("a", "a@1.000"), ("a", "a@2.000")}
+    with closing(sqlite3.connect(file_store.path)) as raw:
         raw.row_factory = sqlite3.Row
         kept = [dict(row) for row in raw.execute("SELECT * FROM decisions ORDER BY number")]
         raw.execute("DROP TRIGGER no_update")
@@ -222,7 +218,7 @@ def test_a_file_of_version_1_is_read_continued_and_verified(store):
         raw.commit()
     assert kept == rows
     with pytest.raises(ReviewError, match="entry 2 "):
-        store.verify()
+        file_store.verify()
 
 
 def cut(path: Path, after: int) -> None:
@@ -232,18 +228,20 @@ def cut(path: Path, after: int) -> None:
         raw.commit()
 
 
-def test_entries_cut_off_the_end_show_against_the_sidecar_or_a_receipt(store):
+def test_entries_cut_off_the_end_show_against_the_sidecar_or_a_receipt(file_store):
     for i in range(5):
-        store.append("verdict", "kim", recording_id="a", segment_id=f"a@{i}", verdict="accepted")
-    receipt = Head.parse(store.head().text())
-    assert store.verify(receipt) == receipt
-    cut(store.path, 3)
+        file_store.append(
+            "verdict", "kim", recording_id="a", segment_id=f"a@{i}", verdict="accepted"
+        )
+    receipt = Head.parse(file_store.head().text())
+    assert file_store.verify(receipt) == receipt
+    cut(file_store.path, 3)
     with pytest.raises(ReviewError, match="has 3 entries and once had 5"):
-        store.verify()
-    sidecar_of(store.path).unlink()  # without it the rest is a whole chain ...
-    assert store.verify().n_entries == 3
+        file_store.verify()
+    sidecar_of(file_store.path).unlink()  # without it the rest is a whole chain ...
+    assert file_store.verify().n_entries == 3
     with pytest.raises(ReviewError, match="has 3 entries and once had 5"):
-        store.verify(receipt)  # ... but the receipt is in other hands
+        file_store.verify(receipt)  # ... but the receipt is in other hands
 
 
 def test_a_log_written_anew_shows_against_a_receipt(store, tmp_path):
