@@ -107,6 +107,25 @@ def descriptors(windows: Windows, X: Floats, kind: Kind) -> Floats:
     return np.hstack([X, np.concatenate(parts)])
 
 
+def typical_values(windows: Windows, X: Floats, kind: Kind, chosen: NDArray[np.bool_]) -> Floats:
+    """Return the median of each column of :func:`descriptors` over chosen windows, none if empty.
+
+    Columns are taken one by one: the memory of all of them at once is not needed.
+    """
+    rows = np.flatnonzero(chosen)
+    if not len(rows):
+        return np.empty(0)
+    medians = [np.median(X[rows, j]) for j in range(X.shape[1])]
+    if kind == "ecg":
+        parts = []
+        for first in range(0, len(rows), _CHUNK):
+            waveforms = windows.channel_values[rows[first : first + _CHUNK]]
+            parts.append(_amplitude_and_polarity(waveforms))
+            windows.release()
+        medians.extend(np.median(np.concatenate(parts), axis=0))
+    return np.array(medians)
+
+
 def _amplitude_and_polarity(waveforms: NDArray[np.floating]) -> Floats:
     """Return log amplitude and polarity of each lead, (n_windows, 2 n_leads)."""
     centred = waveforms.astype(np.float64)
@@ -152,6 +171,24 @@ def learn_domain(
 def check_domain(domain: Domain | None, rows: Floats, n_relative: int = 0) -> dict[str, Any]:
     """Say whether a recording differs as a whole from those of the fit.
 
+    Parameters
+    ----------
+    domain : Domain or None
+    rows : ndarray of shape (n_windows, n_names)
+        :func:`descriptors` of the scorable windows.
+    n_relative : int
+
+    Returns
+    -------
+    dict
+        As :func:`check_typical`.
+    """
+    return check_typical(domain, np.median(rows, axis=0) if len(rows) else rows[:0, 0], n_relative)
+
+
+def check_typical(domain: Domain | None, value: Floats, n_relative: int = 0) -> dict[str, Any]:
+    """Say whether a recording differs as a whole from those of the fit.
+
     With five patients or more this is an exact test of exchangeable recordings: of n + 1 that are
     alike, the one that lies furthest from the others is told, or the furthest tenth of them. With
     fewer only gross differences are told, of an ECG those of amplitude and polarity.
@@ -160,8 +197,8 @@ def check_domain(domain: Domain | None, rows: Floats, n_relative: int = 0) -> di
     ----------
     domain : Domain or None
         None: the model does not hold one.
-    rows : ndarray of shape (n_windows, n_names)
-        :func:`descriptors` of the scorable windows.
+    value : ndarray of shape (n_names,)
+        :func:`typical_values` of the scorable windows; empty if there are none.
     n_relative : int
         So many columns at the front are relative to a baseline of the patient and not compared.
 
@@ -173,14 +210,13 @@ def check_domain(domain: Domain | None, rows: Floats, n_relative: int = 0) -> di
         ``features``: those that differ most, each with ``name``, ``meaning``, ``value``, ``usual``
         and ``shift`` (in units of the spread between recordings, or of windows).
     """
-    if domain is None or not len(rows):
+    if domain is None or not len(value):
         return _answer(None, _NO_WINDOW if domain is not None else _NO_DOMAIN, 0, [])
     n = len(np.unique(domain.patients))
-    if n_relative == rows.shape[1]:
+    if n_relative == len(value):
         return _answer(None, _RELATIVE, n, [])
-    absolute = np.arange(rows.shape[1]) >= n_relative
-    rows, domain = rows[:, absolute], domain.only(absolute)
-    value = np.median(rows, axis=0)
+    absolute = np.arange(len(value)) >= n_relative
+    value, domain = value[absolute], domain.only(absolute)
     if n < FEWEST_PATIENTS:
         of_signal = [name.partition("_lead")[0] in _SIGNAL for name in domain.names]
         if any(of_signal):  # what the features say of an ECG may change within a recording

@@ -15,6 +15,9 @@ from pipelines.signals.windows import Windows
 N_TOP = 5
 _BLOCK = 4096
 Gains = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Usual = tuple[Floats, Floats, Floats, Floats]
+"""Median and median deviation of features (n_channels, n_features), and of pairs (n_pairs,)."""
 
 
 def top_features(gains: Gains, names: Sequence[str]) -> list[list[str]]:
@@ -31,18 +34,23 @@ def top_features(gains: Gains, names: Sequence[str]) -> list[list[str]]:
 
 
 def top_channels(
-    windows: Windows, chosen: NDArray[np.bool_], gains: Gains, names: Sequence[str], kind: Kind
+    windows: Windows,
+    chosen: NDArray[np.bool_],
+    gains: Gains,
+    names: Sequence[str],
+    kind: Kind,
+    usual: Usual | None = None,
 ) -> list[str | None]:
     """Return the channel most responsible for each chosen window, None if no channel stands out.
 
     ECG: the lead whose features together answer for most of the improbability; None where the
     rhythm answers for more. EEG: the channel that, in the features responsible, differs most from
     what it usually does in this recording (robust z-scores); unlikeness to its neighbours counts
-    as a feature of the channel.
+    as a feature of the channel. Who asks more than once gives :func:`usual_values`.
     """
     if kind == "ecg":
         return _leads(windows.channels, gains, names)
-    return _electrodes(windows, chosen, gains, names)
+    return _electrodes(windows, chosen, gains, names, usual or usual_values(windows))
 
 
 def _leads(channels: Sequence[str], gains: Gains, names: Sequence[str]) -> list[str | None]:
@@ -53,7 +61,11 @@ def _leads(channels: Sequence[str], gains: Gains, names: Sequence[str]) -> list[
 
 
 def _electrodes(
-    windows: Windows, chosen: NDArray[np.bool_], gains: Gains, names: Sequence[str]
+    windows: Windows,
+    chosen: NDArray[np.bool_],
+    gains: Gains,
+    names: Sequence[str],
+    usual: Usual,
 ) -> list[str | None]:
     gain = dict(zip(names, gains.T, strict=True))
     nothing = np.zeros(len(gains))
@@ -65,8 +77,7 @@ def _electrodes(
         axis=1,
     )
     unlike = gain.get("odd_neighbours", nothing)
-    center, spread = _usual_values(windows)
-    alike, alike_spread = _usual(likeness_of(windows.pair_values[windows.scorable]))
+    center, spread, alike, alike_spread = usual
     pairs = pair_names(windows.channels)
     rows, found = np.flatnonzero(chosen), []
     for first in range(0, len(rows), _BLOCK):
@@ -82,6 +93,7 @@ def _electrodes(
             windows.channels[k] if row[k] > 0 else None
             for row, k in zip(blame, blame.argmax(axis=1), strict=True)
         ]
+        windows.release()
     return found
 
 
@@ -101,14 +113,30 @@ def _usual(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     return center, np.nanmedian(np.abs(values - center), axis=0)
 
 
-def _usual_values(windows: Windows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return median and median deviation of each channel's features over the scorable windows.
+def usual_values(windows: Windows) -> Usual:
+    """Return what is usual of channels and of pairs of neighbours over the scorable windows.
 
-    Shape (n_channels, n_features) each; taken feature by feature, which takes less memory.
+    Taken feature by feature, which takes less memory.
     """
-    usual = np.flatnonzero(windows.scorable)
+    rows = np.flatnonzero(windows.scorable)
     center, spread = (np.empty(windows.channel_values.shape[1:]) for _ in range(2))
     for k in range(windows.channel_values.shape[2]):
-        values = windows.channel_values[usual, :, k].astype(np.float64)
-        center[:, k], spread[:, k] = _usual(values)
-    return center, spread
+        values = _of_feature(windows, windows.channel_values, rows, k)
+        for channel, column in enumerate(values.T):
+            center[channel, k], spread[channel, k] = _usual(column.astype(np.float64))
+    pairs = _of_feature(windows, windows.pair_values, rows, 0)
+    alike, alike_spread = (np.empty(pairs.shape[1]) for _ in range(2))
+    for pair in range(pairs.shape[1]):
+        alike[pair], alike_spread[pair] = _usual(likeness_of(pairs[:, pair, None]))
+    return center, spread, alike, alike_spread
+
+
+def _of_feature(
+    windows: Windows, values: NDArray[np.float32], rows: NDArray[np.int64], k: int
+) -> NDArray[np.float32]:
+    """Return one feature of some windows, read in parts."""
+    parts = [values[rows[:0], :, k]]
+    for first in range(0, len(rows), _BLOCK):
+        parts.append(values[rows[first : first + _BLOCK], :, k])
+        windows.release()
+    return np.concatenate(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,13 +111,17 @@ class Model:
         return Plan(self.channels, self.sfreq, self.settings.eeg)
 
     def features(
-        self, recording: Recording, baseline: tuple[float, float] | None = None
+        self,
+        recording: Recording,
+        baseline: tuple[float, float] | None = None,
+        folder: Path | None = None,
     ) -> tuple[Windows, Floats]:
         """Return a recording's windows and their features, or say why the model does not fit.
 
-        With a `baseline` (seconds) the features count relative to that part of the recording.
+        With a `baseline` (seconds) the features count relative to that part of the recording. With
+        a `folder` most of the windows is kept there and not in memory.
         """
-        windows = extract(recording, self.kind, self.plan)
+        windows = extract(recording, self.kind, self.plan, folder)
         names = feature_names(windows, self.kind, self.pattern is not None)
         kept: slice | list[int] = slice(None)
         if self.kind == "eeg" and set(self.names) < set(names):

@@ -299,3 +299,34 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_atomically(path, sink.getvalue().to_pybytes())
+
+
+class ParquetParts:
+    """Tables that come part by part, one row group each, in a folder that nobody reads yet.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Made on entering. On leaving, ``<name>.parquet`` is whole and flushed to disk.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writers: dict[str, pq.ParquetWriter] = {}
+
+    def __enter__(self) -> ParquetParts:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def write(self, name: str, part: pa.Table) -> None:
+        """Append rows to a table; all parts have the columns of the first."""
+        if name not in self._writers:
+            path = self._folder / f"{name}.parquet"
+            self._writers[name] = pq.ParquetWriter(path, part.schema, compression="zstd")
+        self._writers[name].write_table(part)
+
+    def __exit__(self, *error: object) -> None:
+        for name, writer in self._writers.items():
+            writer.close()
+            with (self._folder / f"{name}.parquet").open("rb") as file:
+                os.fsync(file.fileno())

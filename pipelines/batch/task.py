@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipelines.run_folder import (
     RHYTHM,
     SEGMENT_SCHEMA,
     WINDOW_SCHEMA,
+    ParquetParts,
     replacing_folder,
     write_json,
     write_parquet,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipelines.model import Model
-    from pipelines.scoring import Scored
+    from pipelines.scoring import Outcome, Scored
 
 STAGING = ".scoring"
 """Folder in a run where tables are written before they are renamed into place."""
@@ -42,6 +44,7 @@ _NO_MEMORY = ("can't allocate memory", "bad_alloc", "Cannot allocate memory", "o
 DEVICE = "device"
 """Of a status line that is handed on: what the recording was scored on. Kept in ``run.json``."""
 Baseline = tuple[float, float] | None
+_SCHEMAS = {"windows": WINDOW_SCHEMA, "features": None}
 Status = dict[str, Any]
 """One line of ``status.jsonl``."""
 
@@ -82,14 +85,13 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
     hashes: dict[str, str] = {}
     marks: dict[str, str | None] = {}
     try:
-        scored, duration_s = with_retries(
+        outcome, duration_s = with_retries(
             partial(_read_and_score, job, model, entry, hashes, marks)
         )
-        put_tables(job.run_path, entry.recording_id, scored)
     except Exception as error:
         return _set_aside(entry, _describe(error), hashes)
     return {
-        **scored_status(job, entry, scored, duration_s, hashes),
+        **scored_status(job, entry, outcome, duration_s, hashes),
         "marks": marks,
         "took_s": round(time.monotonic() - start_s, 3),
         DEVICE: str(next(model.estimator.chain_.buffers()).device),
@@ -97,20 +99,23 @@ def _score_one(job: Job, model: Model, entry: InputRecording) -> Status:
 
 
 def scored_status(
-    job: Job, entry: InputRecording, scored: Scored, duration_s: float, hashes: dict[str, str]
+    job: Job,
+    entry: InputRecording,
+    outcome: Scored | Outcome,
+    duration_s: float,
+    hashes: dict[str, str],
 ) -> Status:
     """Return the status line of a recording whose tables are in place."""
-    windows = scored.windows
     return {
         "recording_id": entry.recording_id,
         "patient_id": entry.patient_id,
         "state": "done",
         "reason": None,
-        "n_windows": len(windows),
-        "n_flagged": int(windows["flagged"].sum()),
-        "n_segments": len(scored.segments),
-        "n_not_scorable": int((~windows["scorable"]).sum()),
-        "differs": scored.drift["differs"],
+        "n_windows": outcome.n_windows,
+        "n_flagged": outcome.n_flagged,
+        "n_segments": len(outcome.segments),
+        "n_not_scorable": outcome.n_not_scorable,
+        "differs": outcome.drift["differs"],
         "duration_s": duration_s,
         "sha256": hashes,
         "model_sha256": job.model_sha256,
@@ -125,9 +130,9 @@ def _read_and_score(
     entry: InputRecording,
     hashes: dict[str, str],
     marks: dict[str, str | None],
-) -> tuple[Scored, float]:
-    """Return the tables and the length of a recording; fill in hashes and marks of its files."""
-    from pipelines.scoring import score_recording
+) -> tuple[Outcome, float]:
+    """Score a recording and put its tables in place; fill in hashes and marks of its files."""
+    from pipelines.scoring import score_in_parts
 
     hashes.clear()
     marks.clear()
@@ -135,14 +140,19 @@ def _read_and_score(
     copy = recording.fetched
     marks.update(copy.marks if copy else provenance.file_marks(recording.files))
     hashes.update(provenance.input_hashes(recording.files))
-    scored = score_recording(
-        model,
-        recording,
-        recording_id=entry.recording_id,
-        patient_id=entry.patient_id,
-        baseline=job.baseline,
-    )
-    return scored, recording.duration_s
+    with _tables(job.run_path, entry.recording_id) as staged:
+        with ParquetParts(staged) as parts:
+            outcome = score_in_parts(
+                model,
+                recording,
+                lambda name, part: parts.write(name, as_arrow(part, _SCHEMAS[name])),
+                recording_id=entry.recording_id,
+                patient_id=entry.patient_id,
+                baseline=job.baseline,
+                folder=staged.parent,
+            )
+        _write_rest(staged, outcome)
+    return outcome, recording.duration_s
 
 
 def _describe(error: Exception) -> str:
@@ -182,16 +192,29 @@ def died(entry: InputRecording, death: Died) -> Status:
 
 def put_tables(run_path: Path, recording_id: str, scored: Scored) -> None:
     """Write the tables aside and rename their folder, replacing earlier ones as a whole."""
-    final = run_path / "recordings" / recording_id
-    tables = {"windows": WINDOW_SCHEMA, "features": None, "segments": SEGMENT_SCHEMA}
-    with replacing_folder(final, run_path / STAGING / uuid4().hex) as staged:
-        for name, schema in tables.items():
+    with _tables(run_path, recording_id) as staged:
+        for name, schema in _SCHEMAS.items():
             write_parquet(staged / f"{name}.parquet", as_arrow(getattr(scored, name), schema))
-        if scored.rhythm is not None:
-            measured = scored.rhythm.columns.drop(WINDOW_SCHEMA.names)
-            fields = [*WINDOW_SCHEMA, *(pa.field(name, pa.float32()) for name in measured)]
-            write_parquet(staged / f"{RHYTHM}.parquet", as_arrow(scored.rhythm, pa.schema(fields)))
-        write_json(staged / DRIFT, scored.drift)
+        _write_rest(staged, scored)
+
+
+@contextmanager
+def _tables(run_path: Path, recording_id: str) -> Iterator[Path]:
+    """Give a folder for the tables of a recording; it takes the place of earlier ones at the end."""
+    final = run_path / "recordings" / recording_id
+    with replacing_folder(final, run_path / STAGING / uuid4().hex) as staged:
+        yield staged
+
+
+def _write_rest(folder: Path, scored: Scored | Outcome) -> None:
+    """Write everything but the long tables."""
+    segments = as_arrow(scored.segments, SEGMENT_SCHEMA)
+    write_parquet(folder / "segments.parquet", segments)
+    if scored.rhythm is not None:
+        measured = scored.rhythm.columns.drop(WINDOW_SCHEMA.names)
+        fields = [*WINDOW_SCHEMA, *(pa.field(name, pa.float32()) for name in measured)]
+        write_parquet(folder / f"{RHYTHM}.parquet", as_arrow(scored.rhythm, pa.schema(fields)))
+    write_json(folder / DRIFT, scored.drift)
 
 
 def as_arrow(table: pd.DataFrame, schema: pa.Schema | None = None) -> pa.Table:

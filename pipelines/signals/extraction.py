@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,9 @@ _BLOCK = 4096
 """Windows whose features are computed at once: memory does not grow with the recording."""
 
 
-def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windows:
+def extract(
+    recording: Recording, kind: Kind, plan: Plan | None = None, folder: Path | None = None
+) -> Windows:
     """Cut a recording into windows and measure each of them.
 
     Parameters
@@ -42,6 +45,8 @@ def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windo
     plan : Plan, optional
         By default the recording's own channels and rate (of several the lowest), and the default
         settings.
+    folder : pathlib.Path, optional
+        Where to keep what belongs to single channels in place of memory.
 
     Raises
     ------
@@ -54,7 +59,7 @@ def extract(recording: Recording, kind: Kind, plan: Plan | None = None) -> Windo
     measure = _measurement(source, kind, plan, names)
     valid = np.zeros(len(names), dtype=bool)
     per_second = _MOST_BEATS_PER_S if kind == "ecg" else 1 / plan.eeg.hop_s
-    gathered = Gathering(sum(int(p.duration_s * per_second) + 2 for p in source.pieces))
+    gathered = Gathering(sum(int(p.duration_s * per_second) + 2 for p in source.pieces), folder)
     for chunk in iter_chunks(source, names):
         valid |= np.isfinite(chunk.data).any(axis=1)
         part = measure(chunk)
@@ -143,7 +148,16 @@ def feature_matrix(
             pattern, windows.channels, windows.channel_values[usual], windows.pair_values[usual]
         )
     blocks = _eeg_blocks(windows, pattern) if kind == "eeg" else _ecg_blocks(windows, usual)
-    return np.concatenate(list(blocks))
+    return np.concatenate(list(_releasing(windows, blocks)))
+
+
+def _releasing(
+    windows: Windows, blocks: Iterator[NDArray[np.float64]]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield blocks, and give back the memory that each of them took to read."""
+    for block in blocks:
+        yield block
+        windows.release()
 
 
 def _eeg_blocks(windows: Windows, pattern: Pattern | None) -> Iterator[NDArray[np.float64]]:

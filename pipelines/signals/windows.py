@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.signals.spill import Spill, release
+
 Reasons = NDArray[np.object_]
+_OF_CHANNELS = ("channel_values", "pair_values")
 
 
 def _no_pairs() -> NDArray[np.float32]:
@@ -74,6 +78,11 @@ class Windows:
         picked = {f.name: getattr(self, f.name)[mask] for f in fields(self) if f.name != "channels"}
         return Windows(**picked, channels=self.channels)
 
+    def release(self) -> None:
+        """Give back the memory that reading windows took which are kept in a file."""
+        for f in fields(self):
+            release(getattr(self, f.name))
+
 
 class Gathering:
     """Windows of one recording that come part by part and are held once.
@@ -82,10 +91,14 @@ class Gathering:
     ----------
     capacity : int
         More windows than will come: memory that is not written to is not used.
+    folder : pathlib.Path, optional
+        Where to keep what belongs to single channels, which is most of it, in place of memory.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, folder: Path | None = None) -> None:
         self._capacity, self._n = capacity, 0
+        self._folder = folder
+        self._spills: dict[str, Spill] = {}
         self._arrays: dict[str, NDArray[Any]] = {}
         self._channels: tuple[str, ...] = ()
 
@@ -100,6 +113,11 @@ class Gathering:
             if f.name == "channels":
                 continue
             values = getattr(part, f.name)
+            if self._folder is not None and f.name in _OF_CHANNELS:
+                if f.name not in self._spills:
+                    self._spills[f.name] = Spill(self._folder)
+                self._spills[f.name].add(values)
+                continue
             if f.name not in self._arrays:
                 shape = (max(self._capacity, self._n), *values.shape[1:])
                 self._arrays[f.name] = np.empty(shape, dtype=values.dtype)
@@ -112,6 +130,7 @@ class Gathering:
         """Return all windows, in the order in which they came."""
         return Windows(
             **{name: values[: self._n] for name, values in self._arrays.items()},
+            **{name: spill.array() for name, spill in self._spills.items()},
             channels=self._channels,
         )
 
