@@ -70,7 +70,9 @@ def _unexpected(code: str) -> str:
 
 def unreachable(error: BaseException) -> ReviewError:
     """Return why there is no connection; raise it without the driver's error as its cause."""
-    code = code_of(error)
+    code, told = code_of(error), error.__context__
+    while told is not None and not code:  # the driver loses it when it cannot say goodbye
+        code, told = code_of(told), told.__context__
     if code in _WORDS:
         return ReviewError(f"{NAME} {_WORDS[code]}")
     if code:
@@ -92,5 +94,9 @@ def unreachable(error: BaseException) -> ReviewError:
 
 def notice_loss(context: sa.engine.ExceptionContext) -> None:
     """Tell SQLAlchemy of losses that its dialect does not know: a server shutting down, say."""
-    if code_of(context.original_exception) in _LOST:
+    error = context.original_exception
+    if isinstance(error, OSError):  # the driver lets some of them through as they are
+        context.is_disconnect = True
+        raise sa.exc.DBAPIError("", None, error, True, connection_invalidated=True) from error
+    if code_of(error) in _LOST:
         context.is_disconnect = True
