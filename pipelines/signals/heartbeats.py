@@ -1,10 +1,10 @@
 """Where the heart beats: the largest slopes and waves, with a second lead asked where one is silent.
 
 A beat is a local maximum of slope times size that towers over what is usual within some seconds.
-Nothing is remembered longer, so that beats do not depend on where a recording was cut; detectors
-after Pan and Tompkins (sleepecg, gqrs) adapt from the first sample on. On 26 records of MIT-BIH
-(DS1 and the paced ones, 150 ms, flutter left out) F1 is .998 and .995 of the ventricular beats are
-found; sleepecg in the same chunks had .995 and .967, and 208 had 2,755 to 2,936 beats as cut.
+Nothing is remembered longer, so that beats do not depend on where a recording was cut. Detectors
+after Pan and Tompkins adapt from the first sample on: half the records of MIT-BIH had other beats
+in other chunks with sleepecg, which also missed one ventricular beat in eleven on the first lead
+(`benchmarks/beat_detection.py`).
 """
 
 from __future__ import annotations
