@@ -26,8 +26,8 @@ from pipelines.features.registry import Feature
 Floats = NDArray[np.float64]
 
 PATTERN_FEATURES = (
-    Feature("odd_power", "1", "power of the oddest channel against what is usual on it"),
-    Feature("odd_recorded", "1", "amplitude as recorded of the oddest channel, against its usual"),
+    Feature("odd_power", "1", "one channel of unusual power for it, others being as usual"),
+    Feature("odd_recorded", "1", "one channel of unusual amplitude as recorded, others as usual"),
     Feature("odd_neighbours", "1", "unlikeness to its neighbours of the oddest channel"),
     Feature(
         "unusual_order", "1", "neighbouring channels follow in another order in time than usual"
@@ -40,6 +40,8 @@ _LIKENESS_FLOOR, _ORDER_FLOOR = 0.05, 0.01
 """No level counts as steadier than 30 % (of power; of other features 0.1)."""
 _FARTHEST = 20.0
 """Deviations count up to so many usual ones: what is plainly odd need not be told apart."""
+_THIRD = 3
+"""A fault is on one electrode, or on two that are bridged or swapped."""
 _NO_ORDER = 1e-9
 
 
@@ -166,10 +168,12 @@ def pattern_features(
     Returns
     -------
     ndarray of shape (n_windows, len(PATTERN_FEATURES))
-        How many usual deviations the oddest channel is off, mean square over its features or its
-        neighbours (a change of all channels alike is taken away first), and
-        ``exp(-t / 2)`` with t by how many deviations neighbours follow one another more in the
-        usual order than is usual. Constant where the montage cannot tell (one channel, no
+        Of power and amplitude ``a / (1 + b)``: a says how many usual deviations the oddest channel
+        is off, squared, and b the third oddest, a change of all channels alike taken away first.
+        A person who wakes or tenses a muscle changes several channels, a fault one or two. Of the
+        likeness to neighbours the same square without b. Of the order ``exp(-t / 2)``, t by how
+        many deviations neighbours follow one another more in the usual order than is usual.
+        Constant where the montage cannot tell (one channel, no
         neighbours); NaN where a window has no usable channel. Squares and exponentials let one
         odd channel outweigh what all features together do in usual windows.
     """
@@ -187,8 +191,8 @@ def pattern_features(
     unlike = np.square(_limited(unlike / pattern.likeness_spread[of_pair]))
     return np.stack(
         [
-            _oddest(off[..., _POWER].mean(axis=-1)),
-            _oddest(off[..., _RECORDED].mean(axis=-1)),
+            _alone(off[..., _POWER].mean(axis=-1)),
+            _alone(off[..., _RECORDED].mean(axis=-1)),
             _oddest(over_channels(unlike, of_both, in_pairs)),
             _unusual_order(
                 shared[..., 1].astype(np.float64),
@@ -241,6 +245,13 @@ def _oddest(square: Floats) -> Floats:
     largest = np.where(np.isfinite(square), square, -1.0).max(axis=1)
     oddest: Floats = np.where(largest < 0, np.nan, largest)
     return oddest
+
+
+def _alone(square: Floats) -> Floats:
+    """Return how far the oddest channel leads over the third oddest: (n_windows,)."""
+    some = np.maximum(np.where(np.isfinite(square), square, -1.0), 0.0)
+    third = np.sort(some, axis=1)[:, -min(_THIRD, some.shape[1])]
+    return _oddest(square) / (1 + third)
 
 
 def over_channels(square: Floats, names: Sequence[str], channels: Sequence[str]) -> Floats:
