@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
+from scipy.ndimage import maximum_filter1d, median_filter, percentile_filter, uniform_filter1d
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 Samples = NDArray[np.int64]
@@ -27,6 +27,9 @@ WAVE_SHARE = 0.25
 """Share of the usual size of a beat from which the second detector counts one."""
 _AVERAGED_S = 0.1
 _HIGHEST_OF, _AROUND = 7, 11  # candidates, some four a second at most
+_FAR, _FAR_PERCENTILE, _FAR_SHARE = 61, 80, 0.2
+"""In a pause the noise is all there is around: a beat must also reach a share of what is usual in
+some twenty seconds."""
 _PEAK_S = 0.06
 _SAME_BEAT_S = 0.15
 _AGREEMENT_S = 5.0
@@ -120,10 +123,8 @@ def _detect_on_lead(band: NDArray[np.float64], sfreq: float) -> Samples:
 
 
 def _averaged(values: NDArray[np.float64], sfreq: float) -> NDArray[np.float64]:
-    average: NDArray[np.float64] = uniform_filter1d(
-        np.abs(values), max(1, round(_AVERAGED_S * sfreq))
-    )
-    return average
+    average = uniform_filter1d(np.abs(values), max(1, round(_AVERAGED_S * sfreq)))
+    return np.maximum(average, 0.0)  # a running sum may end below by rounding
 
 
 def _peaks(curve: NDArray[np.float64], share: float, sfreq: float) -> Samples:
@@ -132,8 +133,11 @@ def _peaks(curve: NDArray[np.float64], share: float, sfreq: float) -> Samples:
     if not len(found):
         return np.empty(0, dtype=np.int64)
     height = curve[found]
-    usual = median_filter(maximum_filter1d(height, _HIGHEST_OF), _AROUND, mode="nearest")
-    return np.asarray(found[height > share * usual], dtype=np.int64)
+    highest = maximum_filter1d(height, _HIGHEST_OF)
+    usual = median_filter(highest, _AROUND, mode="nearest")
+    far = percentile_filter(highest, _FAR_PERCENTILE, _FAR, mode="nearest")
+    beat = height > np.maximum(share * usual, _FAR_SHARE * far)
+    return np.asarray(found[beat], dtype=np.int64)
 
 
 def _fill_gaps(beats: Samples, other: Samples, n_times: int, sfreq: float) -> Samples:

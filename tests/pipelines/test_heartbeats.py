@@ -47,6 +47,21 @@ def test_a_beat_that_is_small_on_one_lead_is_found_on_the_other():
     assert np.abs(detect_beats(leads, sfreq) - missing).min() < 25
 
 
+@pytest.mark.parametrize("pause_s", [4, 10, 15])
+def test_the_noise_in_a_pause_is_not_beats(sample, pause_s):
+    leads, sfreq = sample
+    part = leads[:, : round(120 * sfreq)].copy()
+    first, last = round(60 * sfreq), round((60 + pause_s) * sfreq)
+    noise = np.random.default_rng(0).standard_normal((2, last - first))
+    part[:, first:last] = part[:, first : first + 1] + 1e-5 * noise
+    found = detect_beats(part, sfreq) / sfreq
+    assert not ((found > 60.3) & (found < 59.7 + pause_s)).any()
+    later = detect_beats(leads, sfreq) / sfreq
+    span = 60.5 + pause_s, 119.0
+    counts = [((at > span[0]) & (at < span[1])).sum() for at in (found, later)]
+    assert abs(counts[0] - counts[1]) <= 1
+
+
 def test_a_silent_lead_has_no_beats():
     assert len(detect_beats(np.zeros((1, 5000)), 250.0)) == 0
 
