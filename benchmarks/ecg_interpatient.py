@@ -83,7 +83,7 @@ class Record:
 
 def flow(X: Floats, groups: NDArray[np.int64], seed: int) -> Scorer:
     """Fit the estimator as an ECG model has it, whole patients held out for stopping."""
-    settings = settings_for(Settings(), "ecg").flow.model_dump()
+    settings = settings_for(Settings(), "ecg", by_patient=True).flow.model_dump()
     return FlowDensityEstimator(**settings, random_state=seed).fit(X, groups=groups).anomaly_score
 
 

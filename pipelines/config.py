@@ -22,24 +22,20 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-ECG_FLOW: dict[str, Any] = {
-    "n_blocks": 2,
-    "gamma": 0.35,
-    "ratio": 2.0,
-    "refine": False,
-    "noise": 1.0,
-    "soften": 0.005,
-}
-"""What an ECG model takes unless the configuration says otherwise, for the sake of patients it has
-not seen: two coarse steps and no refinement, which fits those it has
-(docs/decisions/0002-ecg-features.md); a density of smoothed rows, and columns that count for
-little more once they are beyond what was seen (docs/decisions/0004-ecg-ranking.md)."""
+ECG_FLOW: dict[str, Any] = {"n_blocks": 2, "gamma": 0.35, "ratio": 2.0, "refine": False}
+"""What an ECG model takes unless the configuration says otherwise: two coarse steps and no
+refinement, which fits the patients it has seen (docs/decisions/0002-ecg-features.md)."""
+ECG_PATIENTS_FLOW: dict[str, Any] = {"noise": 1.0, "soften": 0.005}
+"""What it takes besides where it is fitted on enough patients to be meant for others: a density of
+smoothed rows, and features that count for little more once they are beyond what all those patients
+showed (docs/decisions/0004-ecg-ranking.md). Five minutes of one patient show no such range."""
 
 
 class FlowSettings(_Section):
     """The parameters of :class:`flowcore.FlowDensityEstimator`, with its defaults.
 
-    An ECG model has other defaults for some of them: :data:`ECG_FLOW`.
+    An ECG model has other defaults for some of them: :data:`ECG_FLOW`, and
+    :data:`ECG_PATIENTS_FLOW`.
 
     Attributes
     ----------
@@ -184,17 +180,23 @@ class Settings(_Section):
     rhythm: bool = True
 
 
-def settings_for(settings: Settings, kind: str) -> Settings:
+def settings_for(settings: Settings, kind: str, by_patient: bool = False) -> Settings:
     """Return the settings with the defaults of a kind where the configuration gave nothing.
+
+    `by_patient`: the model is fitted on enough patients that some are held out, so it is meant
+    for patients it has not seen.
 
     Examples
     --------
     >>> settings_for(Settings(), "ecg").flow.n_blocks, settings_for(Settings(), "eeg").flow.n_blocks
     (2, 4)
+    >>> settings_for(Settings(), "ecg", by_patient=True).flow.noise
+    1.0
     """
     if kind != "ecg":
         return settings
-    flow = FlowSettings(**(ECG_FLOW | settings.flow.model_dump(exclude_unset=True)))
+    defaults = ECG_FLOW | ECG_PATIENTS_FLOW if by_patient else ECG_FLOW
+    flow = FlowSettings(**(defaults | settings.flow.model_dump(exclude_unset=True)))
     return settings.model_copy(update={"flow": flow})
 
 

@@ -195,6 +195,7 @@ def fit_model(
     )
     numbers = _patient_numbers(patients, recordings)
     part = split(numbers[groups])
+    of_rhythm, settings = settings, settings_for(settings, kind, part.by_patient)
     pattern = None
     if kind == "eeg":
         pattern, X, names = _with_pattern(X, names, seen, ~part.held_out)
@@ -215,7 +216,7 @@ def fit_model(
     rhythm = None
     if minutes is not None:
         with one_thread():
-            rhythm = minutes.fit(numbers, calibration, settings, seed, device)
+            rhythm = minutes.fit(numbers, calibration, of_rhythm, seed, device)
     signals = sorted(signal_hash(recording) for recording in recordings)
     return Model(
         kind=kind,

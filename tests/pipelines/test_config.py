@@ -6,6 +6,7 @@ import pytest
 from flowcore import FlowDensityEstimator
 from pipelines.config import (
     ECG_FLOW,
+    ECG_PATIENTS_FLOW,
     FlowSettings,
     Settings,
     parse_settings,
@@ -95,4 +96,13 @@ def test_a_kind_has_its_own_defaults_which_what_is_given_overrides():
     ecg = settings_for(given, "ecg").flow
     assert (ecg.n_blocks, ecg.gamma, ecg.refine) == (3, ECG_FLOW["gamma"], ECG_FLOW["refine"])
     assert settings_for(settings_for(given, "ecg"), "ecg").flow == ecg
-    assert settings_for(given, "eeg") == given
+    assert settings_for(given, "eeg", by_patient=True) == given
+    assert (ecg.noise, ecg.soften) == (0.0, None)
+
+
+def test_an_ecg_model_of_enough_patients_is_meant_for_others():
+    given = parse_settings({"flow": {"noise": 0.5}})
+    once = settings_for(given, "ecg")
+    flow = settings_for(once, "ecg", by_patient=True).flow
+    assert (flow.noise, flow.soften) == (0.5, ECG_PATIENTS_FLOW["soften"])
+    assert flow.n_blocks == ECG_FLOW["n_blocks"]
