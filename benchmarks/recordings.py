@@ -5,7 +5,8 @@ system when it ends (wait4): wall seconds, processor seconds, and the largest re
 models are fitted before on a few minutes and do not count. The split comes from one more run under
 a profiler and is given as shares. "Reading and sleepecg alone" reads the same samples in the same
 chunks, asks sleepecg for the beats of each lead and does nothing else; it is a process of its own
-and its time without imports is given too.
+and its time without imports is given too. Each case can be run by itself (`--only`); those already
+in the file of `--json` stay. Wall seconds need a quiet machine: the load is given.
 """
 
 from __future__ import annotations
@@ -156,6 +157,14 @@ def _model(folder: Path, kind: str, window_rate: float | None = None) -> Path:
     return model
 
 
+def _earlier(path: Path | None) -> dict[str, Any]:
+    """Return the cases of an earlier call, which those of this call replace one by one."""
+    if path is None or not path.is_file():
+        return {}
+    earlier: dict[str, Any] = json.loads(path.read_text())
+    return {name: earlier[name] for name in CASES if name in earlier}
+
+
 def main() -> int:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -167,10 +176,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        result: dict[str, Any] = {
+        result = _earlier(arguments.json) | {
             "protocol": __doc__,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "load_before": os.getloadavg()[0],
             "versions": step("versions"),
         }
         cases = {
@@ -182,9 +190,13 @@ def main() -> int:
             "workers": lambda: workers_case(folder),
         }
         for name in arguments.only:
-            result[name] = cases[name]()
+            load = [round(os.getloadavg()[0], 1)]
+            found = cases[name]()
+            if found is None:
+                continue
+            load.append(round(os.getloadavg()[0], 1))
+            result[name] = found | {"load_before_and_after": load}
             print(name, json.dumps(result[name], indent=1), flush=True)
-            result["load_after"] = os.getloadavg()[0]
             if arguments.json:
                 arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0

@@ -20,11 +20,13 @@ SPLIT = {
     "filter": ("band_pass", "remove_line"),
     "features": (
         *("beat_waveforms", "with_rhythm", "feature_matrix", "relative_to"),
-        *("channel_features", "spatial_features", "cut"),
+        *("channel_features", "spatial_features", "pair_features", "cut"),
     ),
     "likelihood": ("evaluate",),
-    "explain": ("attribute", "top_features", "top_channels"),
-    "write": ("put_tables",),
+    "explain": ("attribute", "top_features", "top_channels", "usual_values"),
+    "rhythm": ("rhythm_windows",),
+    "domain": ("typical_values", "check_typical"),
+    "write": ("write", "_write_rest"),
 }
 """Functions of the product whose time, with all they call, makes up each part."""
 

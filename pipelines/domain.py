@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipelines.features.ecg import GRID_S
 from pipelines.features.registry import describe
 from pipelines.signals.extraction import Kind
+from pipelines.signals.spill import release
 from pipelines.signals.windows import Windows
 
 Floats = NDArray[np.float64]
@@ -115,12 +116,18 @@ def typical_values(windows: Windows, X: Floats, kind: Kind, chosen: NDArray[np.b
     rows = np.flatnonzero(chosen)
     if not len(rows):
         return np.empty(0)
-    medians = [np.median(X[rows, j]) for j in range(X.shape[1])]
+    blocks = [rows[first : first + _CHUNK] for first in range(0, len(rows), _CHUNK)]
+    medians = []
+    for j in range(X.shape[1]):
+        column = []
+        for block in blocks:
+            column.append(X[block, j])
+            release(X)
+        medians.append(np.median(np.concatenate(column)))
     if kind == "ecg":
         parts = []
-        for first in range(0, len(rows), _CHUNK):
-            waveforms = windows.channel_values[rows[first : first + _CHUNK]]
-            parts.append(_amplitude_and_polarity(waveforms))
+        for block in blocks:
+            parts.append(_amplitude_and_polarity(windows.channel_values[block]))
             windows.release()
         medians.extend(np.median(np.concatenate(parts), axis=0))
     return np.array(medians)

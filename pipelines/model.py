@@ -119,7 +119,7 @@ class Model:
         """Return a recording's windows and their features, or say why the model does not fit.
 
         With a `baseline` (seconds) the features count relative to that part of the recording. With
-        a `folder` most of the windows is kept there and not in memory.
+        a `folder` most of both is kept there and not in memory.
         """
         windows = extract(recording, self.kind, self.plan, folder)
         names = feature_names(windows, self.kind, self.pattern is not None)
@@ -134,7 +134,7 @@ class Model:
             )
 
         def features(usual: NDArray[np.bool_] | None = None) -> Floats:
-            return feature_matrix(windows, self.kind, usual, self.pattern)[:, kept]
+            return feature_matrix(windows, self.kind, usual, self.pattern, folder)[:, kept]
 
         if baseline is None:
             return windows, features()

@@ -19,6 +19,7 @@ from pipelines.recording import Recording
 from pipelines.rhythm.scoring import rhythm_table
 from pipelines.rhythm.segments import segments_of
 from pipelines.rhythm.windows import rhythm_windows
+from pipelines.signals.spill import release
 from pipelines.signals.windows import Windows
 
 NOT_COMPUTED = "a feature could not be computed"
@@ -172,6 +173,7 @@ def score_in_parts(
         features = pd.DataFrame(X[part].astype(np.float32), columns=list(model.names))
         features.insert(0, "window_index", np.arange(len(X))[part])
         write(FEATURES, features)
+        release(X)
     value = typical_values(windows, X, model.kind, ok)
     return Outcome(
         n_windows=len(windows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from pipelines.signals.plan import Kind as Kind
 from pipelines.signals.plan import Plan
 from pipelines.signals.preprocessing import Chunk, iter_chunks
 from pipelines.signals.resampling import Resampled
+from pipelines.signals.spill import Spill
 from pipelines.signals.windows import Gathering, Windows
 
 SAME_RATE = 0.01
@@ -128,6 +130,7 @@ def feature_matrix(
     kind: Kind,
     usual: NDArray[np.bool_] | None = None,
     pattern: Pattern | None = None,
+    folder: Path | None = None,
 ) -> NDArray[np.float64]:
     """Return one row of features a window, NaN where it cannot be computed.
 
@@ -142,22 +145,36 @@ def feature_matrix(
         take the place of the pattern's.
     pattern : Pattern, optional
         EEG: what is usual on each channel. The features that count against it come last.
+    folder : pathlib.Path, optional
+        Where to keep the rows in place of memory.
     """
     if pattern is not None and usual is not None:
         pattern = moved_to(
             pattern, windows.channels, windows.channel_values[usual], windows.pair_values[usual]
         )
     blocks = _eeg_blocks(windows, pattern) if kind == "eeg" else _ecg_blocks(windows, usual)
-    return np.concatenate(list(_releasing(windows, blocks)))
+    return _in_memory(windows, blocks) if folder is None else _in_file(windows, blocks, folder)
 
 
-def _releasing(
-    windows: Windows, blocks: Iterator[NDArray[np.float64]]
-) -> Iterator[NDArray[np.float64]]:
-    """Yield blocks, and give back the memory that each of them took to read."""
-    for block in blocks:
-        yield block
+def _in_memory(windows: Windows, blocks: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return blocks as one array, never held twice; what each took to read is given back."""
+    first, n = next(blocks), 0
+    rows = np.empty((len(windows), first.shape[1]))
+    for block in chain([first], blocks):
+        rows[n : n + len(block)] = block
+        n += len(block)
         windows.release()
+    return rows
+
+
+def _in_file(
+    windows: Windows, blocks: Iterator[NDArray[np.float64]], folder: Path
+) -> NDArray[np.float64]:
+    spill = Spill(folder)
+    for block in blocks:
+        spill.add(block)
+        windows.release()
+    return spill.array()
 
 
 def _eeg_blocks(windows: Windows, pattern: Pattern | None) -> Iterator[NDArray[np.float64]]:

@@ -5,11 +5,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.batch import score_run
+from pipelines.domain import typical_values
 from pipelines.model_folder import load_model
 from pipelines.readers import read_recording
 from pipelines.run_folder import RunFolder
 from pipelines.scoring import score_recording
-from pipelines.signals.extraction import extract
+from pipelines.signals.extraction import extract, feature_matrix
 from pipelines.signals.spill import Spill, release
 
 
@@ -42,6 +43,12 @@ def test_windows_in_a_file_are_those_in_memory(write_eeg, tmp_path):
     assert isinstance(filed.channel_values, np.memmap)
     for f in fields(held):
         np.testing.assert_array_equal(getattr(filed, f.name), getattr(held, f.name))
+    rows = feature_matrix(filed, "eeg", folder=tmp_path / "aside")
+    np.testing.assert_array_equal(rows, feature_matrix(held, "eeg"))
+    chosen = np.arange(len(rows)) % 3 > 0
+    np.testing.assert_array_equal(
+        typical_values(filed, rows, "eeg", chosen), np.median(rows[chosen], axis=0)
+    )
 
 
 def test_tables_in_parts_are_the_table_as_a_whole(write_eeg, tiny_model, tmp_path, monkeypatch):
