@@ -93,6 +93,13 @@ def test_a_stretch_of_waves_that_look_like_beats_is_marked_and_the_beats_around_
     assert not marked[(at < 25) | (at > 55)].any()
 
 
+@pytest.mark.parametrize("lead", [0, 1])
+def test_a_lead_that_is_off_does_not_make_the_other_look_like_noise(lead):
+    leads, peaks = ecg()
+    leads[lead, 3000:7000] = 0.0
+    assert not found(leads, peaks)[UNLIKE].any()
+
+
 def test_likeness_is_of_the_stretch_and_not_of_the_beat():
     leads, peaks = ecg()
     clean = likeness(leads, peaks, SFREQ)
