@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -169,7 +170,8 @@ def keep_windows() -> None:
     """Cut each recording once: its windows do not depend on its annotations."""
     cut, known = pipelines.model.extract, {}
 
-    def extract(recording: Recording, kind: Any, plan: Any = None) -> Windows:
+    def extract(recording: Recording, kind: Any, plan: Any = None, *folder: Any) -> Windows:
+        del folder  # windows are kept in memory
         key = (recording.path, str(plan))
         if key not in known:
             known[key] = cut(recording, kind, plan)
@@ -238,6 +240,18 @@ def _trimmed(row: Row) -> float:
     return float(row["n_trimmed"] / (row["n_trimmed"] + row["n_fitted"]))
 
 
+def commit() -> str | None:
+    """Return the commit that is checked out, where git is there to tell."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
 def main() -> int:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -262,7 +276,8 @@ def main() -> int:
             rows.append(row)
             print(row, file=sys.stderr, flush=True)
             if arguments.json:
-                result = {"protocol": __doc__, "versions": versions(), "summary": summary(rows)}
+                result = {"protocol": __doc__, "versions": versions(), "commit": commit()}
+                result["summary"] = summary(rows)
                 arguments.json.write_text(json.dumps({**result, "rows": rows}, indent=1) + "\n")
     print(json.dumps(summary(rows), indent=1))
     return 0
