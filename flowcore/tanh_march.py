@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CPU_ROWS = 256
+CPU_ROWS = 512
 DEVICE_ROWS = 65_536
 """Rows per piece for each thread of a processor, and on an accelerator, which has no use for
 small pieces."""
