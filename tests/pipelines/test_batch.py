@@ -185,14 +185,14 @@ def test_two_files_of_one_name_do_not_replace_each_other(ward, tiny_model, tmp_p
 
 
 def test_an_unexpected_error_sets_one_recording_aside(ward, tiny_model, tmp_path, monkeypatch):
-    real = scoring.score_recording
+    real = scoring.score_in_parts
 
-    def fail_on_b(model, recording, **options):
+    def fail_on_b(model, recording, write, **options):
         if options["recording_id"] == "b":
             raise ValueError("Jane Doe, born 1970")
-        return real(model, recording, **options)
+        return real(model, recording, write, **options)
 
-    monkeypatch.setattr("pipelines.scoring.score_recording", fail_on_b)
+    monkeypatch.setattr("pipelines.scoring.score_in_parts", fail_on_b)
     run = tmp_path / "run"
     summary = score_run(tiny_model, [ward], run)
     assert summary.done == ("a", "c")
@@ -210,14 +210,14 @@ def test_an_unexpected_error_sets_one_recording_aside(ward, tiny_model, tmp_path
 
 
 def test_an_interrupt_keeps_what_is_done(ward, tiny_model, tmp_path, monkeypatch, capsys):
-    real = scoring.score_recording
+    real = scoring.score_in_parts
 
-    def stop_on_b(model, recording, **options):
+    def stop_on_b(model, recording, write, **options):
         if options["recording_id"] == "b":
             raise KeyboardInterrupt
-        return real(model, recording, **options)
+        return real(model, recording, write, **options)
 
-    monkeypatch.setattr("pipelines.scoring.score_recording", stop_on_b)
+    monkeypatch.setattr("pipelines.scoring.score_in_parts", stop_on_b)
     run = tmp_path / "run"
     words = ["score", str(tiny_model), str(ward), "--out", str(run)]
     assert main(words) == 130
@@ -232,15 +232,15 @@ def test_an_interrupt_keeps_what_is_done(ward, tiny_model, tmp_path, monkeypatch
 def test_a_change_of_model_that_was_cut_short_is_completed(
     ward, tiny_model, other, tmp_path, monkeypatch
 ):
-    run, real = tmp_path / "run", scoring.score_recording
+    run, real = tmp_path / "run", scoring.score_in_parts
     score_run(tiny_model, [ward], run)
 
-    def stop_on_b(model, recording, **options):
+    def stop_on_b(model, recording, write, **options):
         if options["recording_id"] == "b":
             raise KeyboardInterrupt
-        return real(model, recording, **options)
+        return real(model, recording, write, **options)
 
-    monkeypatch.setattr("pipelines.scoring.score_recording", stop_on_b)
+    monkeypatch.setattr("pipelines.scoring.score_in_parts", stop_on_b)
     with pytest.raises(KeyboardInterrupt):
         score_run(other, [ward], run, resume=False)
     monkeypatch.undo()

@@ -102,15 +102,15 @@ def fail(error):
 
 
 def test_a_drive_that_comes_back_costs_no_recording(tmp_path, tiny_model, write_eeg, monkeypatch):
-    real, attempts = scoring.score_recording, []
+    real, attempts = scoring.score_in_parts, []
 
-    def away_once(model, recording, **options):
+    def away_once(model, recording, write, **options):
         attempts.append(recording)
         if len(attempts) == 1:
             raise RecordingError("x") from OSError(errno.ETIMEDOUT, "away")
-        return real(model, recording, **options)
+        return real(model, recording, write, **options)
 
-    monkeypatch.setattr("pipelines.scoring.score_recording", away_once)
+    monkeypatch.setattr("pipelines.scoring.score_in_parts", away_once)
     summary = score_run(tiny_model, [write_eeg(tmp_path / "a.edf", 30)], tmp_path / "run")
     assert (summary.done, len(attempts)) == (("a",), 2)
 
