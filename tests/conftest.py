@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -34,9 +35,17 @@ def other_user() -> dict[str, object]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
+def make_certificate(folder: Path, who: dict[str, object]) -> None:
+    """Write a certificate of localhost, signed by itself."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", folder / "key.pem"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-out", folder / "cert.pem"]
+    subprocess.run(command, check=True, cwd=folder, capture_output=True, **who)
+
+
 @contextmanager
-def running_server() -> Iterator[str]:
-    """Give the URL of an empty server on a unix socket."""
+def running_server(with_tls: bool = False) -> Iterator[str]:
+    """Give the URL of an empty server on a unix socket; with TLS on a port of this computer."""
     initdb, postgres = find_program("initdb"), find_program("postgres")
     if initdb is None or postgres is None:
         pytest.skip(f"no PostgreSQL here: install it, or give {URL_VARIABLE}")
@@ -51,6 +60,16 @@ def running_server() -> Iterator[str]:
         command += ["--auth=scram-sha-256", "--no-sync", "--no-instructions", "-E", "UTF8"]
         subprocess.run([*command, "--locale=C"], check=True, cwd=folder, capture_output=True, **who)
         command = [postgres, "-D", data, "-k", folder, "-c", "listen_addresses=", "-F"]
+        address = f"/postgres?host={folder}"
+        if with_tls:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            make_certificate(folder, who)
+            command += ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]
+            command += ["-c", f"ssl_cert_file={folder}/cert.pem", "-c"]
+            command += [f"ssl_key_file={folder}/key.pem"]
+            address = f"localhost:{port}/postgres?sslrootcert={folder}/cert.pem"
         with log.open("w") as output:
             server = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, **who)
         try:
@@ -58,7 +77,7 @@ def running_server() -> Iterator[str]:
             while "ready to accept connections" not in log.read_text():
                 assert server.poll() is None and time.monotonic() < deadline, log.read_text()
                 time.sleep(0.05)
-            yield f"postgresql://reviewer:{quote(PASSWORD, safe='')}@/postgres?host={folder}"
+            yield f"postgresql://reviewer:{quote(PASSWORD, safe='')}@{address}"
         finally:
             server.send_signal(2)  # SIGINT: end sessions and stop
             server.wait(60)
@@ -75,6 +94,15 @@ def postgres_url() -> Iterator[str]:
         yield given
         return
     with running_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def tls_url() -> Iterator[str]:
+    """URL of a server that speaks TLS; names the certificate to trust."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here, which makes the certificate")
+    with running_server(with_tls=True) as url:
         yield url
 
 

@@ -80,3 +80,12 @@ def test_a_drawing_of_the_review_page_takes_few_queries(shared, eeg_run, open_ap
     assert looked <= 3 and decided <= 14  # 6 of them add the entry
     assert services.verdict_counts(RunFolder.open(eeg_run.path))["accepted"] == 1
     assert not (eeg_run.path / "reviews.sqlite").exists()
+
+
+def test_a_database_that_does_not_answer_is_told_on_the_page(eeg_run, open_app, monkeypatch):
+    manifest = eeg_run.path / "run.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "run_id": "r"}))
+    monkeypatch.setenv("RAREWAVE_REVIEWS_URL", "postgresql://u:SECRET@127.0.0.1:1/d")
+    app = open_app(eeg_run.path, recording="night_1")
+    assert not app.exception
+    assert [e.value for e in app.error if "does not answer" in e.value and "SECRET" not in e.value]

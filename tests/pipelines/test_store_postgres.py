@@ -343,6 +343,24 @@ def test_a_wrong_url_is_told_in_one_line_without_it(postgres_url, connect, chang
     assert "p@ss" not in shown and "/tmp" not in told
 
 
+def test_tls_is_used_and_the_certificate_checked_as_the_url_says(tls_url, connect):
+    bare, _, root = tls_url.partition("?")
+    for query in (f"{root}&sslmode=verify-full", f"{root}&sslmode=verify-ca", "sslmode=require"):
+        store = connect(f"{bare}?{query}", query)
+        decide(store, 1)
+        (found,) = store._log._server.fetch(
+            sa.text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        )
+        assert found["ssl"] and store.head().n_entries == 1
+    elsewhere = bare.replace("localhost", "127.0.0.1")
+    decide(connect(f"{elsewhere}?{root}&sslmode=verify-ca", "number"), 1)
+    for url in (f"{bare}?sslmode=verify-full", f"{elsewhere}?{root}&sslmode=verify-full"):
+        with pytest.raises(ReviewError, match="certificate of the review database is not trusted"):
+            connect(url).head()
+    with pytest.raises(ReviewError, match="no readable file of certificates"):
+        connect(f"{bare}?sslmode=verify-full&sslrootcert=/nowhere").head()
+
+
 def test_a_missing_driver_is_told(postgres_url, monkeypatch):
     monkeypatch.setitem(sys.modules, "pg8000", None)
     with pytest.raises(ReviewError, match=r"pip install 'rarewave\[postgres\]'"):
