@@ -60,8 +60,10 @@ def calibrate(
 
     Where few scores lie above the threshold, the tail of the usual ones is extrapolated. If none
     is expected there and trimming has cut into that tail, a second threshold is drawn from the
-    middle of *all* scores, and the higher one counts: only then are those dropped too that are not
-    `fitted`, some of which are usual. Neither may lie further above the highest
+    middle of *all* scores, and the higher one counts. If none is expected there, the same is done
+    without those that are not `fitted`, and the lower of the two results counts: either is too high
+    rather than too low, the first where events are among the scores, the second where what was not
+    fitted is usual. Neither may lie further above the highest
     score than that lies above the middle: what was never seen is not known that far.
 
     A setting in events per hour or day is met by allowing as many flagged *windows*: merging
@@ -79,19 +81,25 @@ def calibrate(
     fitted : ndarray of bool, shape (n,), optional
         False for windows that a fit would leave out; by default `usual`.
     """
-    from flowcore import central_threshold, tail_threshold  # with torch, which a promise needs not
-
     rate = settings.threshold.window_rate or default_rate
     if settings.threshold.per_hour is not None:
         rate = min(0.5, settings.threshold.per_hour / windows_per_hour)
-    if fitted is not None and rate * int(usual.sum()) < 1:
-        usual = usual & fitted
+    kept, threshold = _threshold(scores, usual, rate)
+    if fitted is not None and rate * len(kept) < 1 and not fitted[usual].all():
+        other = _threshold(scores, usual & fitted, rate)
+        if other[1] < threshold:
+            kept, threshold = other
+    return Calibration(kept, rate, threshold, rate * len(kept) < 10)
+
+
+def _threshold(scores: Floats, usual: NDArray[np.bool_], rate: float) -> tuple[Floats, float]:
+    """Return the scores of the usual windows, rising, and the threshold that they give."""
+    from flowcore import central_threshold, tail_threshold  # with torch, which a promise needs not
+
     kept = np.sort(scores[usual])
     threshold = tail_threshold(kept, rate)
-    extrapolated = rate * len(kept) < 10
     highest = kept[-1]
     if rate * len(kept) < 1 and not usual.all() and rate <= _CENTRAL_RATE:
         threshold = max(threshold, central_threshold(scores, rate, 1 - _CENTRAL_RATE))
         highest = scores.max()
-    threshold = min(threshold, highest + _FURTHEST * (highest - float(np.median(kept))))
-    return Calibration(kept, rate, float(threshold), extrapolated)
+    return kept, float(min(threshold, highest + _FURTHEST * (highest - float(np.median(kept)))))
