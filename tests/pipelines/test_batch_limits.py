@@ -18,10 +18,10 @@ from pipelines import scoring
 from pipelines.batch import score_run
 from pipelines.batch.limits import Limits, limit_memory
 from pipelines.batch.lock import LOCK_NAME, locked
-from pipelines.retry import PAUSES_S, is_passing, with_retries
 from pipelines.batch.workers import Died, in_processes
 from pipelines.cli import main
 from pipelines.errors import InputError, RecordingError, RunError, describe_error
+from pipelines.retry import PAUSES_S, is_passing, with_retries
 from pipelines.run_folder import RunFolder
 
 
