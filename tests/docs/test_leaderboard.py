@@ -56,3 +56,12 @@ def test_a_failed_run_is_counted(tabular):
            "score_cpu_s": 1.0, "peak_mb": 2.0}  # fmt: skip
     found = tabular.summary([row, {**row, "seed": 1, "auroc": None, "ap": None}])["knn5"]
     assert (found["n_runs"], found["n_failed"], found["auroc"]) == (2, 1, 0.5)
+
+
+def test_the_table_of_decision_1_is_the_benchmark_s():
+    text = (ROOT / "docs/decisions/0001-default-anomaly-score.md").read_text("utf-8")
+    summary = json.loads((ROOT / "benchmarks/results/tabular.json").read_text())["summary"]
+    for name, row in summary.items():
+        keys = ("auroc", "auroc_chosen_on", "auroc_others", "ap")
+        cells = " | ".join(f"{row[key]:.4f}" for key in keys)
+        assert f"| {name} | {cells} | {row['sets_ahead_of_knn5']} |" in text
