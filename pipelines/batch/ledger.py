@@ -43,7 +43,7 @@ class Ledger:
         self.results: dict[str, Status] = {}
         self._job, self._earlier, self._entries = job, earlier, entries
         self._begun = bool(earlier.manifest)
-        known = "created" in earlier.manifest
+        known = bool({"created", "run_id"} & set(earlier.manifest))
         self._run_id = run_id_of(earlier.manifest) if known else uuid.uuid4().hex
         self._unwritten: list[Status] = []
         self._start_s = self._written_s = time.monotonic()
