@@ -16,7 +16,7 @@ from pipelines import scoring
 from pipelines.batch import score_run
 from pipelines.cli import main
 from pipelines.errors import InputError, ModelError, RunError
-from pipelines.run_folder import WINDOW_SCHEMA, RunFolder
+from pipelines.run_folder import WINDOW_SCHEMA, RunFolder, run_id_of
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +108,8 @@ def test_only_what_changed_is_scored_again(ward, tiny_model, tmp_path, write_eeg
     score_run(tiny_model, [ward], run)
     manifest = RunFolder.open(run).manifest()
     created = manifest["created"] = "2026-01-02T03:04:05+00:00"
+    assert len(manifest.pop("run_id")) == 32  # as an earlier version wrote it: without
+    told = run_id_of(manifest)
     (run / "run.json").write_text(json.dumps(manifest))
     write_eeg(ward / "a.edf", 40, seed=9)
     shutil.rmtree(run / "recordings/c")
@@ -117,7 +119,7 @@ def test_only_what_changed_is_scored_again(ward, tiny_model, tmp_path, write_eeg
     summary = score_run(tiny_model, [ward / "b.edf"], run)
     assert summary.done == ("b",)
     manifest = RunFolder.open(run).manifest()
-    assert manifest["created"] == created
+    assert manifest["created"] == created and manifest["run_id"] == told
     assert [entry["recording_id"] for entry in manifest["inputs"]] == ["a", "b", "c"]
     digest = hashlib.sha256((ward / "a.edf").read_bytes()).hexdigest()
     assert manifest["inputs"][0]["sha256"] == {"a.edf": digest}
