@@ -217,7 +217,8 @@ SECTIONS = (
         "Heartbeats of patients not seen",
         "MIT-BIH DS1, two folds by patient, 3 seeds: AUROC / average precision / mean AUROC per "
         "record / sensitivity at 5 % false positives. The features were developed on these "
-        "records ([decision 2](decisions/0002-ecg-features.md)). Not first in average precision.",
+        "records ([decision 2](decisions/0002-ecg-features.md)); how far to trust the order: "
+        "[decision 4](decisions/0004-ecg-ranking.md).",
         ecg,
     ),
     (
