@@ -104,7 +104,8 @@ def unclean() -> str:
             [
                 row["kind"],
                 "on" if row["trim"] else "off",
-                f"{row['share']:.0%}",
+                f"{row['share']:.0%}"
+                + (f" (as few as {low:.1%})" if (low := row["lowest_share"]) < row["share"] - 0.005 else ""),
                 row["n_runs"],
                 *(f"{row[key]:.3f}" for key in keys),
                 f"{row['trimmed_share']:.1%}",
