@@ -92,3 +92,12 @@ def test_at_most_a_tenth_is_left_out_and_constant_columns_do_no_harm():
     assert 0.9 <= fitted.mean() < 1
     np.testing.assert_array_equal(fitted, rows_to_fit(X * [1e-6, 1, 1e6, 5] + 3))
     assert rows_to_fit(np.ones((60, 2))).all()
+
+
+def test_rows_that_leave_the_relations_of_the_others_are_not_fitted_on():
+    rng = np.random.default_rng(1)
+    usual = rng.standard_normal((600, 1)) + 0.3 * rng.standard_normal((600, 8))
+    rare = np.where(np.arange(8) % 2, 1, -1) + 0.3 * rng.standard_normal((32, 8))
+    fitted = rows_to_fit(np.concatenate([usual, rare]))
+    assert fitted[600:].mean() < 0.1  # by neighbours alone 0.28
+    assert fitted[:600].mean() > 0.9
