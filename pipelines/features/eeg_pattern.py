@@ -251,7 +251,8 @@ def _alone(square: Floats) -> Floats:
     """Return how far the oddest channel leads over the third oddest: (n_windows,)."""
     some = np.maximum(np.where(np.isfinite(square), square, -1.0), 0.0)
     third = np.sort(some, axis=1)[:, -min(_THIRD, some.shape[1])]
-    return _oddest(square) / (1 + third)
+    lead: Floats = _oddest(square) / (1 + third)
+    return lead
 
 
 def over_channels(square: Floats, names: Sequence[str], channels: Sequence[str]) -> Floats:
