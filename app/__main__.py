@@ -105,6 +105,9 @@ def options(host: str, port: int) -> dict[str, Any]:
         "server_runOnSave": False,
         "server_maxUploadSize": 1,
         "server_enableStaticServing": False,
+        # Above every message: what the server takes for kept, a browser may have dropped ("Cached
+        # ForwardMsg MISS"), and then it stands still until it is connected anew.
+        "global_minCachedMessageSize": 1e15,
         "browser_gatherUsageStats": False,
         "client_showErrorDetails": "none",
         "client_toolbarMode": "minimal",

@@ -52,3 +52,4 @@ def test_the_browsers_back_returns_to_the_segment_before(run_path: Path, serve, 
     page.locator(".rw-section", has_text=f"Segment 2 of {N}").wait_for()
     page.keyboard.press("ArrowRight")
     page.locator(".rw-section", has_text=f"Segment 3 of {N}").wait_for()
+    assert page.problems == []
