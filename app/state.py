@@ -31,7 +31,6 @@ _SWITCHED = "rw_switched_"
 Switch = Literal["whole_group", "move_on"]
 NEAREST = "rw_nearest"
 WORK_STATES, WORK_READER = "rw_work_states", "rw_work_reader"
-BASELINE_START, BASELINE_STOP = "rw_baseline_start", "rw_baseline_stop"
 _HANDLED, _SEEN, _SAID, _THRESHOLD = "rw_handled", "rw_seen", "rw_said", "rw_threshold"
 _SHOWN = "rw_shown"
 _CURRENT, _WRITTEN, _ASKED = "rw_current", "rw_written", "rw_asked"
@@ -94,14 +93,22 @@ def asked() -> list[Callable[[], None]]:
 
 
 def keep(key: str, default: Any) -> None:
-    """Give a widget its first value, and keep its value while other pages are shown."""
-    st.session_state[key] = st.session_state.get(key, default)
+    """Give a widget its first value, and keep its value while other pages are shown.
+
+    A widget that has a value is not written to: the browser would put the value of a moment ago in
+    place of what was typed since.
+    """
+    kept = f"{key}_kept"
+    if key not in st.session_state:
+        st.session_state[key] = st.session_state.get(kept, default)
+    st.session_state[kept] = st.session_state[key]
 
 
 def keep_choice(key: str, default: Any, accepted: tuple[Any, ...]) -> None:
     """Like :func:`keep`, but fall back to the default if the choice is not offered here."""
-    value = st.session_state.get(key, default)
-    st.session_state[key] = value if value in accepted else default
+    keep(key, default)
+    if st.session_state[key] not in accepted:
+        put(key, default)
 
 
 def reviewer() -> str:
@@ -176,8 +183,9 @@ def set_page_start(recording_id: str, start_s: float | None) -> None:
 
 
 def put(key: str, value: Any) -> None:
-    """Set the value of a widget before it is drawn."""
-    st.session_state[key] = value
+    """Set the value of a widget before it is drawn, where it has another."""
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
 
 
 def new_keys() -> list[str]:
@@ -203,6 +211,12 @@ def selection(recording_id: str) -> tuple[float, float] | None:
     """Return the stretch that was last dragged over in this recording, in seconds, or None."""
     place = st.session_state.get(SELECTED)
     return place[1] if place and place[0] == recording_id else None
+
+
+def baseline_keys(recording_id: str) -> tuple[str, str]:
+    """Return the keys of the two numbers that bound a baseline: new ones after each selection."""
+    name = f"{recording_id}_{selection(recording_id)}"
+    return f"rw_baseline_start_{name}", f"rw_baseline_stop_{name}"
 
 
 def set_selection(recording_id: str, span: tuple[float, float] | None) -> None:

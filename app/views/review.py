@@ -54,8 +54,11 @@ def _open_time(run: RunFolder, recording_id: str) -> None:
 
 @st.fragment
 def _body(run: RunFolder, recording_id: str) -> None:
-    catch_up(run, recording_id)
-    # First, so that the browser hears at once what was dealt with.
+    # What is there only now and then has a place of its own: else all that follows would move, and
+    # be seen twice until a run ends.
+    with st.empty().container():
+        catch_up(run, recording_id)
+    # Before the rest, so that the browser hears at once what was dealt with.
     listen_to_keys(_KEYS, state.handled_keys(), key=state.KEYS)
     try:
         _draw(_place(run, recording_id))
@@ -68,8 +71,9 @@ def _place(run: RunFolder, recording_id: str) -> Place:
         state.keep(key, default)
     place = here(run, recording_id)
     asked = state.current(recording_id)
-    if asked is not None and asked not in set(place.segments["segment_id"]):
-        st.warning(messages.UNKNOWN_SEGMENT)
+    with st.empty().container():
+        if asked is not None and asked not in set(place.segments["segment_id"]):
+            st.warning(messages.UNKNOWN_SEGMENT)
     state.set_current(recording_id, place.current)
     state.show_in_address(recording_id, place.current)
     state.set_seen(recording_id, place.events[-1].number if place.events else 0)
@@ -84,8 +88,9 @@ def _draw(place: Place) -> None:
     view = review_signal.view(place.recording_id, place.segment, overview["duration"])
     _header(place, overview["duration"])
     said = state.said()
-    if said:
-        st.warning(markup.plain(said))
+    with st.empty().container():
+        if said:
+            st.warning(markup.plain(said))
     marks = charts.marks(place.segments, services.verdicts(place.decisions), place.current)
     threshold = state.threshold(place.recording_id)
     show_overview(

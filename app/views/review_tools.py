@@ -67,12 +67,12 @@ def _baseline(place: Place) -> None:
     now = services.baseline(place.run, place.recording_id)
     picked = state.selection(place.recording_id)
     duration = services.overview(place.run, place.recording_id)["duration"]
-    first, last = now or picked or (0.0, min(300.0, duration))
-    state.keep(state.BASELINE_START, round(first, 1))
-    state.keep(state.BASELINE_STOP, round(last, 1))
-    left, right = st.columns(2)
-    left.number_input("Start, s", 0.0, duration, key=state.BASELINE_START, step=10.0)
-    right.number_input("Stop, s", 0.0, duration, key=state.BASELINE_STOP, step=10.0)
+    first, last = picked or now or (0.0, min(300.0, duration))
+    bounds = zip(("Start, s", "Stop, s"), (first, last), strict=True)
+    keys = state.baseline_keys(place.recording_id)
+    for column, key, (label, value) in zip(st.columns(2), keys, bounds, strict=True):
+        state.keep(key, min(round(value, 1), duration))
+        column.number_input(label, 0.0, duration, key=key, step=10.0)
     closed = not place.user or place.state == "final"
     st.button(
         "Confirm and re-score",
@@ -94,7 +94,7 @@ def _rescore(place: Place, against_baseline: bool) -> None:
     """Score the recording again, against the part that is chosen now or without a baseline."""
     span: tuple[float, float] | None = None
     if against_baseline:
-        start, stop = state.chosen(state.BASELINE_START), state.chosen(state.BASELINE_STOP)
+        start, stop = map(state.chosen, state.baseline_keys(place.recording_id))
         if start is None or stop is None or stop <= start:
             state.say("Choose a part for the baseline that stops after it starts.")
             return

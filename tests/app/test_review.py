@@ -222,3 +222,20 @@ def test_what_is_kept_of_a_run_is_read_again_once_its_files_change(eeg_run, tmp_
             tmp_path / "config.json", {"pipeline": {"settings": {"segments": {"merge_s": merge_s}}}}
         )
         assert len(services.reviewed_segments(run, "night_1", {}, 2.0)) == n
+
+
+def test_widgets_keep_what_was_typed_while_the_page_was_drawn(ecg_run, open_app):
+    """A value that is sent again would replace what a reader has typed in the meantime."""
+
+    def sent(app):
+        widgets = [*app.number_input, *app.selectbox, *app.select_slider, *app.text_input]
+        return {w.key for w in widgets if w.proto.set_value}
+
+    app = open_app(ecg_run.path, recording="holter")
+    assert any("baseline_stop" in key for key in sent(app))  # its first value
+    start = next(n for n in app.number_input if "baseline_start" in n.key)
+    start.set_value(3.0).run()
+    assert sent(app) == set()
+    click(app, "rw_decide_accept")
+    assert sent(app) == set()
+    assert next(n for n in app.number_input if "baseline_start" in n.key).value == 3.0
