@@ -168,14 +168,13 @@ def pattern_features(
     Returns
     -------
     ndarray of shape (n_windows, len(PATTERN_FEATURES))
-        Of power and amplitude ``a / (1 + b)``: a says how many usual deviations the oddest channel
-        is off, squared, and b the third oddest, a change of all channels alike taken away first.
-        A person who wakes or tenses a muscle changes several channels, a fault one or two. Of the
-        likeness to neighbours the same square without b. Of the order ``exp(-t / 2)``, t by how
-        many deviations neighbours follow one another more in the usual order than is usual.
-        Constant where the montage cannot tell (one channel, no
-        neighbours); NaN where a window has no usable channel. Squares and exponentials let one
-        odd channel outweigh what all features together do in usual windows.
+        Of power and amplitude ``sqrt(a / (1 + b))``: a says how many usual deviations the oddest
+        channel is off, squared, and b the third oddest, a change of all channels alike taken away
+        first. A person who wakes or tenses a muscle changes several channels, a fault one or two.
+        Of the likeness to neighbours the square alone, without b. Of the order ``exp(-t / 2)``, t
+        by how many deviations neighbours follow one another more in the usual order than is usual.
+        Constant where the montage cannot tell (one channel, no neighbours); NaN where a window has
+        no usable channel.
     """
     known = [k for k, name in enumerate(channels) if name in pattern.channels]
     place = [pattern.channels.index(channels[k]) for k in known]
@@ -251,7 +250,7 @@ def _alone(square: Floats) -> Floats:
     """Return how far the oddest channel leads over the third oddest: (n_windows,)."""
     some = np.maximum(np.where(np.isfinite(square), square, -1.0), 0.0)
     third = np.sort(some, axis=1)[:, -min(_THIRD, some.shape[1])]
-    lead: Floats = _oddest(square) / (1 + third)
+    lead: Floats = np.sqrt(_oddest(square) / (1 + third))
     return lead
 
 
