@@ -148,7 +148,7 @@ def thinned(marks: Sequence[Payload], duration_s: float) -> list[Payload]:
 def trend(
     windows: pd.DataFrame, features: pd.DataFrame | None, kind: str, duration_s: float
 ) -> Payload | None:
-    """Return the heart rate, or the median alpha power, over the recording; None if not known.
+    """Return the heart rate, or the alpha amplitude, over the recording; None if not known.
 
     The median of each bin: a trend to find one's way by, no measurement.
     """
@@ -158,8 +158,8 @@ def trend(
         values = np.where((gap > 0.25) & (gap < 3), 60 / np.where(gap > 0, gap, np.nan), np.nan)
         name, unit = "heart rate", "/min"
     elif features is not None and "alpha_median" in features and len(features) == len(windows):
-        values = features["alpha_median"].to_numpy(float)
-        name, unit = "alpha power", "ln"
+        values = features["alpha_median"].to_numpy(float) ** 2
+        name, unit = "alpha amplitude", "µV"
     else:
         return None
     if duration_s <= 0 or not np.isfinite(values).any():

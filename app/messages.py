@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pipelines.store import Event, Verdict
@@ -148,12 +149,11 @@ def _percent(share: float) -> str:
 
 
 def against_usual(value: float, median: float, unit: str) -> str:
-    """Compare a feature's value with the recording's median: a ratio for logarithms."""
+    """Compare a feature's value with the recording's median: amplitudes by their ratio."""
     if unit == "ln":
-        import math
-
         ratio = math.exp(max(-20.0, min(20.0, value - median)))
-        if ratio >= 1:
-            return f"{ratio:.2g} × the usual" if ratio < 100 else f"{ratio:.0f} × the usual"
-        return f"{ratio:.2g} × the usual"
-    return f"{value:.3g}, usually {median:.3g}"
+    elif unit.startswith("√µV") and median > 0:
+        ratio = (value / median) ** 2
+    else:
+        return f"{value:.3g}, usually {median:.3g}"
+    return f"{ratio:.0f} × the usual" if ratio >= 100 else f"{ratio:.2g} × the usual"

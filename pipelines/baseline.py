@@ -21,6 +21,7 @@ def relative_to(
     features: Callable[[NDArray[np.bool_]], Floats],
     baseline: tuple[float, float],
     center: Floats,
+    by_ratio: NDArray[np.bool_],
 ) -> Floats:
     """Return the features of all windows counted against a confirmed part.
 
@@ -34,6 +35,8 @@ def relative_to(
         ``(start_s, stop_s)`` on the recording's clock.
     center : ndarray of shape (n_features,)
         Where the typical confirmed window is moved: the mean of what the model was fitted on.
+    by_ratio : ndarray of bool, shape (n_features,)
+        Features that are moved by a factor; the others by a difference.
 
     Raises
     ------
@@ -42,7 +45,9 @@ def relative_to(
     """
     confirmed = confirmed_windows(windows, baseline)
     X = features(confirmed)
-    moved: Floats = X + (center - typical_row(X[confirmed]))
+    typical = typical_row(X[confirmed])
+    moved: Floats = X + np.where(by_ratio, 0.0, center - typical)
+    moved *= np.where(by_ratio, center / np.where(by_ratio, typical, 1.0), 1.0)
     return moved
 
 

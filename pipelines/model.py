@@ -25,6 +25,7 @@ from pipelines.features.eeg_pattern import (
     learn_pattern,
     pattern_features,
 )
+from pipelines.features.registry import is_amplitude
 from pipelines.labels import abnormal_intervals
 from pipelines.patient_hashes import patient_facts
 from pipelines.provenance import signal_hash
@@ -138,7 +139,8 @@ class Model:
 
         if baseline is None:
             return windows, features()
-        return windows, relative_to(windows, features, baseline, self.center)
+        by_ratio = np.array([is_amplitude(name) for name in self.names])
+        return windows, relative_to(windows, features, baseline, self.center, by_ratio)
 
 
 def fit_model(

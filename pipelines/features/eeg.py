@@ -47,10 +47,30 @@ CHANNEL_FEATURES = (*_CHANNEL, RECORDED)
 POWER_FEATURES = (*BANDS, "line_length")
 """Those of the channel features that measure amplitude."""
 
-SUMMARY_FEATURES = tuple(
-    Feature(f"{name}_{part}", unit, f"{words}{suffix}")
-    for part, suffix in (("median", ", typical channel"), ("spread", ", spread over the channels"))
-    for name, (unit, words) in _CHANNEL.items()
+
+def _typical(name: str) -> Feature:
+    """Return the feature of the typical channel; amplitudes count by their square root.
+
+    Of logarithms half as large is as far as twice as large, of amplitudes themselves a loss of
+    nearly all hardly counts: seizures are larger than usual, suppression is smaller
+    (docs/decisions/0006-eeg-features.md).
+    """
+    unit, words = _CHANNEL[name]
+    if name in BANDS:
+        low, high = BANDS[name]
+        unit, words = "√µV", f"{name} amplitude ({low:g} to {high:g} Hz)"
+    elif name in POWER_FEATURES:
+        unit = "√µV/s"
+    version = 2 if name in POWER_FEATURES else 1
+    return Feature(f"{name}_median", unit, f"{words}, typical channel", version)
+
+
+SUMMARY_FEATURES = (
+    *map(_typical, _CHANNEL),
+    *(
+        Feature(f"{name}_spread", unit, f"{words}, spread over the channels")
+        for name, (unit, words) in _CHANNEL.items()
+    ),
 )
 SPATIAL_FEATURES = (
     Feature("synchrony", "ln", "synchrony (share of all channels that moves as one)"),
@@ -63,13 +83,15 @@ FEATURES: tuple[Feature, ...] = (*SUMMARY_FEATURES, *SPATIAL_FEATURES)
 """Every EEG feature of a window by itself, in the order of the model's columns; those that count
 against the pattern of a model follow (:mod:`pipelines.features.eeg_pattern`)."""
 
+_BAND_COLUMNS = [list(_CHANNEL).index(name) for name in BANDS]
+_AMPLITUDE_COLUMNS = [list(_CHANNEL).index(name) for name in POWER_FEATURES]
 _STEEP = 3.0
 """Slopes of so many usual ones and more count in proportion, not by their cube."""
 _TINY = 1e-30  # V**2, far below the resolution of any amplifier
 
 
 class Spectrum(NamedTuple):
-    """Power of each frequency: ``power`` (..., n_freqs) in V**2 and ``freqs`` in Hz."""
+    """Mean square of each frequency: ``power`` (..., n_freqs) in V**2 and ``freqs`` in Hz."""
 
     power: NDArray[np.float64]
     freqs: NDArray[np.float64]
@@ -92,8 +114,7 @@ def channel_features(
     Returns
     -------
     ndarray of shape (n_windows, n_channels, len(CHANNEL_FEATURES))
-        Powers are natural logarithms of V**2, so that amplitude counts as a ratio. NaN where the
-        signal is NaN.
+        Powers are natural logarithms of V**2, line length of V/s. NaN where the signal is NaN.
     """
     centred = windows - windows.mean(axis=-1, keepdims=True)
     spectrum = _spectrum(centred, sfreq)
@@ -106,7 +127,9 @@ def channel_features(
 
 def _spectrum(windows: NDArray[np.float64], sfreq: float) -> Spectrum:
     n_times = windows.shape[-1]
-    power = np.square(np.abs(np.fft.rfft(windows * np.hanning(n_times), axis=-1)))
+    taper = np.hanning(n_times)
+    power = np.square(np.abs(np.fft.rfft(windows * taper, axis=-1)))
+    power *= 2 / (n_times * np.square(taper).sum())
     return Spectrum(power, np.fft.rfftfreq(n_times, 1 / sfreq).astype(np.float64))
 
 
@@ -279,7 +302,8 @@ def summarise(channel_values: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (n_windows, len(SUMMARY_FEATURES))
-        All medians, then all spreads; NaN where a window has no usable channel.
+        All medians, those of power and line length as square roots of amplitudes in microvolts, then
+        all spreads; NaN where a window has no usable channel.
     """
     values = np.asarray(channel_values[..., : len(_CHANNEL)], dtype=np.float64)
     result = np.full((len(values), len(SUMMARY_FEATURES)), np.nan)
@@ -289,4 +313,6 @@ def summarise(channel_values: NDArray[np.floating]) -> NDArray[np.float64]:
         if pattern.any():
             low, middle, high = np.quantile(values[rows][:, pattern], [0.1, 0.5, 0.9], axis=1)
             result[rows] = np.concatenate([middle, high - low], axis=1)
+    result[:, _BAND_COLUMNS] /= 2  # of a mean square to its root
+    result[:, _AMPLITUDE_COLUMNS] = 1e3 * np.exp(result[:, _AMPLITUDE_COLUMNS] / 2)
     return result

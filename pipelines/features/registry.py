@@ -26,7 +26,8 @@ class Feature:
         Identifier, ``snake_case``; never reused for another meaning.
     unit : str
         ``"1"`` for a pure number, ``"ln"`` for a natural logarithm of a ratio or amplitude,
-        ``"asinh"`` for the inverse hyperbolic sine of a number of usual deviations.
+        ``"asinh"`` for the inverse hyperbolic sine of a number of usual deviations; ``"√µV"`` and
+        ``"√µV/s"`` for the square roots of amplitudes.
     meaning : str
         What a clinician may read, without a verdict.
     version : int
@@ -91,6 +92,18 @@ def check_versions(names: Sequence[str], stored: Mapping[str, int] | None) -> No
             f"the model counts on features that this version computes otherwise: {', '.join(odd)}; "
             "fit the model again, or use the version of rarewave that it was fitted with"
         )
+
+
+def is_amplitude(name: str) -> bool:
+    """Return True for a root of microvolts: two of them are compared by their ratio.
+
+    Examples
+    --------
+    >>> is_amplitude("alpha_median"), is_amplitude("alpha_spread")
+    (True, False)
+    """
+    feature = features().get(name)
+    return feature is not None and feature.unit.startswith("√µV")
 
 
 def describe(name: str) -> str:

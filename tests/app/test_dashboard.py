@@ -59,7 +59,7 @@ def test_review_page_says_when_how_unusual_and_why(run, open_app, request):
     assert "Segment 2 of 3" in shown
     assert "1:00.0 to 1:04.0, 3 windows" in shown
     assert "0.005, 1 in 200 usual windows" in shown
-    words = {"eeg_run": "delta power (1 to 4 Hz)", "ecg_run": describe("early")}
+    words = {"eeg_run": "delta amplitude (1 to 4 Hz)", "ecg_run": describe("early")}
     assert words[run] in shown
     assert "the usual" in shown
     assert "Research use only. Not a medical device." in shown

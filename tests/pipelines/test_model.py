@@ -18,6 +18,7 @@ from pipelines.features.eeg_pattern import PATTERN_FEATURES
 from pipelines.model import fit_model
 from pipelines.model_folder import load_model, save_model
 from pipelines.readers import read_recording
+from pipelines.recording import Recording
 from pipelines.scoring import score_recording
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
@@ -127,6 +128,27 @@ def test_a_baseline_moves_the_confirmed_part_onto_the_model(model, recording):
     inside = windows.scorable & windows.within(300, 600)
     np.testing.assert_allclose(typical_row(X[inside]), model.center, atol=1e-9)
     assert not np.allclose(model.features(recording)[1][inside], X[inside])
+
+
+class Louder(Recording):
+    """A recording at twice the gain."""
+
+    def __init__(self, whole):
+        self.__dict__.update(whole.__dict__)
+        self._whole = whole
+
+    def _read(self, channels, piece, start, stop):
+        return 2 * self._whole._read(channels, piece, start, stop)
+
+
+def test_with_a_baseline_the_gain_of_an_eeg_does_not_matter():
+    recording = read_recording(SAMPLE / "eeg_absence_480s.edf")
+    model = fit_model([recording], "eeg", baseline=(0, 120), settings=QUICK)
+    plain, louder = (model.features(r, (0, 120))[1] for r in (recording, Louder(recording)))
+    apart = np.abs(louder - plain)  # a few windows more or less may count as usable
+    assert np.nanquantile(apart, 0.99) < 0.05
+    without = model.features(Louder(recording))[1]
+    assert np.abs(without - model.features(recording)[1]).max() > 1
 
 
 def test_a_short_baseline_is_refused(model, recording):
