@@ -49,7 +49,7 @@ def test_csv_holds_every_flagged_segment_with_its_last_decision(run, tmp_path):
 @pytest.mark.parametrize(("only", "n"), [("accepted", 1), ("flagged", 3), ("all", 3)])
 def test_the_choice_of_segments(run, tmp_path, format, only, n):
     files = export_run(run.path, format, tmp_path / "out", only)
-    exact = partial(pd.read_csv, engine="python")
+    exact = partial(pd.read_csv, dtype={"score": object})  # text: some parsers are not exact
     read = exact if format == "csv" else pd.read_parquet
     assert len(read(files[0])) == n
     assert [f.name for f in files[:-1]] == [f"segments.{format}"] + (
@@ -60,7 +60,7 @@ def test_the_choice_of_segments(run, tmp_path, format, only, n):
         assert len(windows) == 120
         assert windows["score"].isna().sum() == (~windows["scorable"]).sum() > 0
         pd.testing.assert_series_equal(
-            windows["score"], run.windows("-night")["score"], check_exact=True
+            windows["score"].astype(float), run.windows("-night")["score"], check_exact=True
         )
 
 
