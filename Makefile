@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Two workers with two threads each would fight for two cores, and take twice as long.
+ONE := OMP_NUM_THREADS=1
 
 .PHONY: setup demo test test-all check lint bench results leaderboard docs lock test-minimum sbom audit chromium clean help
 
@@ -20,14 +22,14 @@ demo: .venv/.installed  ## fit, score and export the sample recordings, then ser
 	$(BIN)/rarewave demo --port $(PORT) $(if $(HEADLESS),--headless)
 
 test: setup chromium  ## the whole suite
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not e2e and not extensive'
+	$(ONE) $(BIN)/pytest -n 2 --dist loadfile -m 'not e2e and not extensive'
 	$(BIN)/pytest -m 'e2e and not extensive'
 
 test-all: setup chromium  ## the suite and the tests that take minutes
 	$(BIN)/pytest -m ''
 
 check: lint  ## format, lint, types, layers, docstrings, fast tests
-	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow and not e2e and not extensive'
+	$(ONE) $(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow and not e2e and not extensive'
 
 lint: setup  ## format, lint, types, layers, docstrings
 	$(BIN)/ruff format --check .
