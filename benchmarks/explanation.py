@@ -34,7 +34,7 @@ from pipelines.nearest_normal import NearestNormal, model_rows, nearest_normal
 from pipelines.recording import Channel, Piece, Recording
 
 Floats = NDArray[np.float64]
-N_FAULTS = 300
+N_FAULTS = 2000
 FAULT_S = 8.0
 
 
@@ -88,11 +88,13 @@ def feature_faults(model: Model, X: Floats, kind: str, seed: int) -> dict[str, A
     before, after = (model.estimator.anomaly_score(part) for part in (rows, broken))
     limit = np.quantile(model.estimator.anomaly_score(X), 0.99)
     seen = (after > limit) & (before <= limit)
+    result: dict[str, Any] = {"n_faults": N_FAULTS, "n_seen": int(seen.sum())}
+    if not seen.any():
+        return result
     gains = {
         "flow": model.estimator.attribute(broken[seen]),
         "marginal_z": np.abs((broken[seen] - center) / spread),
     }
-    result: dict[str, Any] = {"n_faults": N_FAULTS, "n_seen": int(seen.sum())}
     for name, values in gains.items():
         order = np.argsort(-values, axis=1, kind="stable")
         rank = (order == j[seen][:, None]).argmax(axis=1)
