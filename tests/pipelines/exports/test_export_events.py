@@ -1,7 +1,10 @@
 """WFDB, BIDS and SzCORE: the formats that are lists of events."""
 
 import json
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -85,6 +88,13 @@ def test_szcore_without_segments_or_start_and_for_ecg(make_run, ecg_file, tmp_pa
         export_run(run.path, "szcore", tmp_path / "out2")
 
 
+def bids_errors(dataset):
+    """Return what the validator of the BIDS standard has against a data set."""
+    program = Path(sys.executable).with_name("bids-validator-deno")
+    done = subprocess.run([program, "--format", "json", dataset], capture_output=True, text=True)
+    return [i for i in json.loads(done.stdout)["issues"]["issues"] if i["severity"] == "error"]
+
+
 def test_bids_keeps_entities_and_numbers_other_subjects(make_run, ecg_file, tmp_path):
     source = ecg_file()
     named = "sub-07_ses-01_task-sleep_run-02_eeg"
@@ -107,8 +117,10 @@ def test_bids_keeps_entities_and_numbers_other_subjects(make_run, ecg_file, tmp_
     sidecar = json.loads(second.with_suffix(".json").read_text())
     assert sidecar["Rarewave"]["recording_id"] == "night"
     assert set(table.columns) <= set(sidecar)
+    assert bids_errors(root) == []
 
 
 def test_bids_puts_an_ecg_into_beh(make_run, ecg_file, tmp_path):
     files = export_run(make_run({"x": ecg_file()}, SPANS, 120).path, "bids", tmp_path / "out")
     assert any(path.parent.name == "beh" and path.suffix == ".tsv" for path in files)
+    assert bids_errors(tmp_path / "out/derivatives/rarewave") == []
