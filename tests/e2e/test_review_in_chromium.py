@@ -131,7 +131,7 @@ def test_two_reviewers_share_decisions_but_not_places(run_path: Path, server: st
     press(page, "ArrowRight", section(page, "Segment 2 of"))
     press(page, "u", verdict(page, "Unsure"))
     position(other, "Segment 1 of")
-    other.get_by_role("button", name="Next", exact=False).first.click()
+    other.get_by_role("button", name="Next →").click()
     position(other, "Segment 2 of")
     badge(other, "Unsure")
 
