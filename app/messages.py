@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from pipelines.features.registry import ROOTS
 from pipelines.store import Event, Verdict
 
 RESEARCH_USE = "Research use only. Not a medical device."
@@ -152,7 +153,7 @@ def against_usual(value: float, median: float, unit: str) -> str:
     """Compare a feature's value with the recording's median: amplitudes by their ratio."""
     if unit == "ln":
         ratio = math.exp(max(-20.0, min(20.0, value - median)))
-    elif unit.startswith("√µV") and median > 0:
+    elif unit in ROOTS and median > 0:
         ratio = (value / median) ** 2
     else:
         return f"{value:.3g}, usually {median:.3g}"

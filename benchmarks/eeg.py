@@ -6,7 +6,8 @@ of SzCORE (any overlap, 30 s before, 60 s after, merged below 90 s). Bonn: 23.6 
 random half of the healthy classes Z and O (another half per seed), tested on the other half and on
 all of N, F (not S) against S (seizure); a segment's score is the mean of its windows.
 
-Every method gets the same features of the product and the same threshold rule: that of a fit. All
+Every method gets the same features of the product and the same threshold rule: that of a fit, with
+the milder of its two trimmings (`usual_rows`; a fit leaves out more, by `rows_to_fit`). All
 are at their defaults, three seeds. Each runs in a process of its own, so that memory is its own.
 
     python benchmarks/eeg.py --data FOLDER --json OUT.json

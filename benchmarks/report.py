@@ -296,8 +296,8 @@ SECTIONS = (
         "Absence: half an hour of one child, fitted on the first ten minutes, scored on the "
         "rest; windows of three seizures against all others. Bonn: "
         "segments of seizure (S) against healthy (Z, O) and interictal ones (N, F), fitted on half "
-        "of Z and O. All get the same features and the threshold rule of a fit; mean over seeds. "
-        "Meeting all three seizures says little: flagging everything would meet them too. Read AUROC, "
+        "of Z and O. All get the same features and the threshold rule of a fit, with the "
+        "milder of its two trimmings; mean over seeds. Meeting all three seizures says little: flagging everything would meet them too. Read AUROC, "
         "AP and the other segments. Z and O are scalp recordings of volunteers, the others are from "
         "within the head of patients (Andrzejak et al. 2001): read the column against F. "
         "The features were developed on these data ([decision 6](decisions/0006-eeg-features.md)).",

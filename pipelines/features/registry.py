@@ -15,6 +15,9 @@ from types import MappingProxyType
 
 from pipelines.errors import ModelError
 
+ROOTS = ("√µV", "√µV/s")
+"""Units of features that are square roots of amplitudes: two of them are compared by their ratio."""
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -103,7 +106,7 @@ def is_amplitude(name: str) -> bool:
     (True, False)
     """
     feature = features().get(name)
-    return feature is not None and feature.unit.startswith("√µV")
+    return feature is not None and feature.unit in ROOTS
 
 
 def describe(name: str) -> str:
